@@ -1,0 +1,44 @@
+//! Generates the code of the protocol's messages and of the services. `protox`
+//! reads the .proto files, so nobody needs `protoc`.
+
+use std::env;
+use std::error::Error;
+use std::path::Path;
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    println!("cargo:rerun-if-changed=proto");
+
+    // The trunk's messages: the library reads and writes the stream itself.
+    let messages = tonic_prost_build::configure()
+        .build_client(false)
+        .build_server(false);
+    compile(&["trunkline/broker/v1/broker.proto"], "proto", messages.bytes("."), &out)?;
+
+    let services = ["trunkline/log/v1/log.proto", "trunkline/state/v1/state.proto"];
+    compile(&services, "proto", tonic_prost_build::configure().bytes("."), &out)?;
+
+    // What examples and tests speak, and the trunk as any other gRPC stack
+    // would generate it. Absent from no checkout, but from what a user builds.
+    if Path::new("tests/proto").exists() {
+        println!("cargo:rerun-if-changed=tests/proto");
+        compile(&["demo.proto"], "tests/proto", tonic_prost_build::configure(), &out)?;
+        let foreign = out.join("foreign");
+        std::fs::create_dir_all(&foreign)?;
+        let configured = tonic_prost_build::configure();
+        compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)?;
+    }
+    Ok(())
+}
+
+fn compile(
+    files: &[&str],
+    root: &str,
+    builder: tonic_prost_build::Builder,
+    out: &Path,
+) -> Result<(), Box<dyn Error>> {
+    let descriptors = protox::compile(files, [root])?;
+    builder.out_dir(out).compile_fds(descriptors)?;
+    Ok(())
+}
