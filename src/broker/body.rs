@@ -1,0 +1,169 @@
+//! The body of a call, as it arrives over the trunk.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::time::Sleep;
+use tonic::Status;
+
+use super::channel::ChannelHold;
+use super::metadata;
+use super::protocol::Code;
+use super::protocol::Read;
+use super::protocol::StreamError;
+use super::protocol::StreamKey;
+use super::registry::CallScope;
+use super::transport::Link;
+use crate::error::Error;
+
+/// The body of a response, as a call on a [`SubChannel`](super::SubChannel)
+/// gives it. tonic's clients read it; there is seldom a reason to see it.
+///
+/// It never ends short: either the end that the peer sent is reached, or there is
+/// an error. Reading gives credit back to the peer. Dropping it before its end
+/// cancels the call at the other end.
+pub struct Body {
+    hold: StreamHold,
+    ended: bool,
+    deadline: Option<Pin<Box<Sleep>>>,
+    _channel: ChannelHold,
+    /// What is registered for the span of the call ends with it.
+    _scope: Option<CallScope>,
+}
+
+/// The application's hold on a stream. Dropping it lets go, and resets the
+/// stream if it is not over.
+#[derive(Debug)]
+pub(super) struct StreamHold {
+    pub(super) link: Link,
+    pub(super) key: StreamKey,
+    /// What the peer is told if the stream is dropped before its end.
+    pub(super) on_drop: Code,
+}
+
+impl Drop for StreamHold {
+    fn drop(&mut self) {
+        self.link.release(self.key, self.on_drop);
+    }
+}
+
+impl Body {
+    pub(super) fn new(
+        hold: StreamHold,
+        deadline: Option<Pin<Box<Sleep>>>,
+        channel: ChannelHold,
+        scope: Option<CallScope>,
+    ) -> Self {
+        Self {
+            hold,
+            ended: false,
+            deadline,
+            _channel: channel,
+            _scope: scope,
+        }
+    }
+
+    fn fail(&mut self, error: StreamError) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.ended = true;
+        Poll::Ready(Some(Err(Error::from(error).to_status())))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let StreamHold { link, key, .. } = &self.hold;
+        if let Poll::Ready(read) = poll_frame(link, *key, cx) {
+            return match read {
+                Ok(Some(frame)) => {
+                    self.ended = frame.is_trailers();
+                    Poll::Ready(Some(Ok(frame)))
+                }
+                Ok(None) => {
+                    self.ended = true;
+                    Poll::Ready(None)
+                }
+                Err(error) => self.fail(error),
+            };
+        }
+        if let Some(deadline) = &mut self.deadline {
+            ready!(deadline.as_mut().poll(cx));
+            self.hold.link.reset(self.hold.key, Code::Deadline);
+            return self.fail(StreamError::Local(Code::Deadline));
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The body of a request, as a handler reads it. The call's task holds the
+/// stream, so reading on after the call is over is an error, not a wait.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    pub(super) link: Link,
+    pub(super) key: StreamKey,
+    pub(super) ended: bool,
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(poll_frame(&self.link, self.key, cx));
+        self.ended = !matches!(&frame, Ok(Some(frame)) if frame.is_data());
+        Poll::Ready(
+            frame
+                .map_err(|error| Error::from(error).to_status())
+                .transpose(),
+        )
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+}
+
+/// The next data or trailers of a stream; `None` at its end.
+fn poll_frame(
+    link: &Link,
+    key: StreamKey,
+    cx: &Context<'_>,
+) -> Poll<Result<Option<Frame<Bytes>>, StreamError>> {
+    Poll::Ready(match ready!(link.poll_read(cx, key))? {
+        Read::Data(data) => Ok(Some(Frame::data(data))),
+        Read::End(end) => match metadata::to_trailers(end.unwrap_or_default()) {
+            Ok(trailers) => Ok(trailers.map(Frame::trailers)),
+            Err(metadata::NotHttp) => Err(StreamError::Peer(Code::Protocol)),
+        },
+        // `poll_read` is pending where the machine is.
+        Read::Pending => Ok(None),
+    })
+}

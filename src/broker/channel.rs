@@ -1,0 +1,221 @@
+//! The handle of a sub-channel: a `tower::Service` that makes calls on it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http_body::Body as HttpBody;
+use tokio::time::Sleep;
+use tonic::Status;
+use tonic::codegen::StdError;
+use tower_service::Service;
+
+use super::body::Body;
+use super::body::StreamHold;
+use super::context::CallContext;
+use super::handle::Trunk;
+use super::metadata;
+use super::outgoing::Part;
+use super::outgoing::SendError;
+use super::outgoing::send_body;
+use super::protocol::Call;
+use super::protocol::ChannelKey;
+use super::protocol::Code;
+use super::protocol::StreamError;
+use super::protocol::StreamKey;
+use super::registry::CallScope;
+use super::transport::Link;
+use super::transport::now;
+use crate::error::Error;
+
+/// A sub-channel of kind *calls*: makes gRPC calls to one service of the peer.
+///
+/// It is a `tower::Service` of HTTP requests, so that every client that tonic
+/// generated works on it, and tower's layers and tonic's interceptors work around
+/// it:
+///
+/// ```
+/// # use trunkline::{Broker, Error, SubChannel};
+/// # struct GreeterClient(SubChannel);
+/// # impl GreeterClient { fn new(channel: SubChannel) -> Self { Self(channel) } }
+/// # fn example(broker: &Broker) -> Result<(), Error> {
+/// let client = GreeterClient::new(broker.open("demo.v1.Greeter")?);
+/// # Ok(()) }
+/// ```
+///
+/// Cheap to clone; all clones are the same sub-channel. It closes when the last
+/// clone and the last call on it are gone. It keeps its trunk alive.
+///
+/// # Errors
+///
+/// Calls fail with a [`Status`] whose source is an [`Error`]: see [`Error::of`].
+/// It is always ready: a sub-channel that the peer refused fails at the call,
+/// where tonic keeps the error whole.
+///
+/// # Cancel safety
+///
+/// Dropping the future of a call, or the body of its response, cancels the call at
+/// the other end; a call whose first frame has not left leaves no trace there.
+#[derive(Clone, Debug)]
+pub struct SubChannel {
+    hold: ChannelHold,
+}
+
+/// Keeps a channel open while it exists.
+#[derive(Clone, Debug)]
+pub(super) struct ChannelHold(Arc<Hold>);
+
+#[derive(Debug)]
+struct Hold {
+    trunk: Arc<Trunk>,
+    key: ChannelKey,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.trunk.link.close(self.key, Code::Done);
+    }
+}
+
+impl SubChannel {
+    pub(super) fn new(trunk: Arc<Trunk>, key: ChannelKey) -> Self {
+        Self {
+            hold: ChannelHold(Arc::new(Hold { trunk, key })),
+        }
+    }
+
+    /// Why the sub-channel can no longer be used, if it cannot: the peer refused
+    /// or revoked it, or the trunk ended. A refusal takes a round trip, so that
+    /// right after opening there is none.
+    pub fn closed(&self) -> Option<Error> {
+        let Hold { trunk, key } = &*self.hold.0;
+        trunk.link.check_channel(*key).err().map(Error::from)
+    }
+}
+
+impl<B> Service<Request<B>> for SubChannel
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError>,
+{
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Box::pin(call(self.hold.clone(), request))
+    }
+}
+
+async fn call<B>(channel: ChannelHold, request: Request<B>) -> Result<Response<Body>, Status>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError>,
+{
+    let link = &channel.0.trunk.link;
+    let (mut parts, body) = request.into_parts();
+    let scope = parts.extensions.remove::<CallScope>();
+    let (call, deadline) = call_of(parts, link)?;
+    if deadline.is_some_and(|deadline| deadline <= now()) {
+        return Err(Error::from(StreamError::Local(Code::Deadline)).to_status());
+    }
+    let mut body = Box::pin(body);
+    let part = std::future::poll_fn(|cx| Poll::Ready(Part::take(body.as_mut(), cx))).await;
+    let part = part.map_err(Status::from_error)?;
+    let ended = part.end.is_some();
+    let key = link
+        .call(channel.0.key, call, part.chunks, ended)
+        .map_err(|error| Error::from(error).to_status())?;
+    let hold = StreamHold {
+        link: link.clone(),
+        key,
+        on_drop: Code::Cancelled,
+    };
+    if !ended {
+        tokio::spawn(send_rest(link.clone(), key, body));
+    }
+    let mut deadline = deadline.map(timer);
+    let head = std::future::poll_fn(|cx| {
+        if let Poll::Ready(head) = link.poll_head(cx, key) {
+            return Poll::Ready(head);
+        }
+        match &mut deadline {
+            Some(deadline) => deadline.as_mut().poll(cx).map(|()| {
+                link.reset(key, Code::Deadline);
+                Err(StreamError::Local(Code::Deadline))
+            }),
+            None => Poll::Pending,
+        }
+    });
+    let head = head.await.map_err(|error| Error::from(error).to_status())?;
+    let broken = || Error::from(StreamError::Peer(Code::Protocol)).to_status();
+    let status = StatusCode::from_u16(head.status.unwrap_or(200)).map_err(|_| broken())?;
+    let headers = metadata::to_response(head.metadata).map_err(|_| broken())?;
+    let mut response = Response::new(Body::new(hold, deadline, channel.clone(), scope));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// What the call starts with, and when it must be over: its own deadline or that
+/// of the call on whose behalf it is made, whichever is sooner.
+fn call_of(parts: http::request::Parts, link: &Link) -> Result<(Call, Option<Instant>), Status> {
+    if parts.method != http::Method::POST {
+        return Err(Status::invalid_argument(
+            "a sub-channel carries gRPC: requests must be POST",
+        ));
+    }
+    let path = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    let (metadata, timeout) = metadata::of_request(parts.headers);
+    let own = timeout.and_then(|timeout| now().checked_add(timeout));
+    let mut call = Call {
+        path,
+        metadata,
+        ..Call::default()
+    };
+    let mut deadline = own;
+    if let Some(outer) = CallContext::current() {
+        call.depth = outer.depth + 1;
+        call.parent = outer.link.is_same(link).then_some(outer.stream);
+        deadline = match (own, outer.deadline) {
+            (Some(own), Some(outer)) => Some(own.min(outer)),
+            (own, outer) => own.or(outer),
+        };
+    }
+    call.timeout = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+    Ok((call, deadline))
+}
+
+fn timer(deadline: Instant) -> Pin<Box<Sleep>> {
+    Box::pin(tokio::time::sleep_until(deadline.into()))
+}
+
+/// Sends the request's body beside the response, and ends when either does.
+async fn send_rest<B>(link: Link, key: StreamKey, mut body: Pin<Box<B>>)
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<StdError>,
+{
+    match send_body(&link, key, body.as_mut()).await {
+        // Whoever reads the response learns of a failed stream there.
+        Ok(()) | Err(SendError::Stream(_)) => {}
+        // The caller's own stream of messages failed: the call cannot go on.
+        Err(SendError::Body(_)) => link.reset(key, Code::Cancelled),
+    }
+}

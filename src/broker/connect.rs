@@ -1,0 +1,364 @@
+//! Making a trunk on a connection, from either end.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::body::StreamHold;
+use super::bytes::ByteStream;
+use super::handle::Broker;
+use super::handle::Peer;
+use super::handle::Trunk;
+use super::offers::Offers;
+use super::protocol::ChannelKey;
+use super::protocol::Code;
+use super::protocol::Config;
+use super::protocol::EndReason;
+use super::protocol::Hello;
+use super::protocol::Kind;
+use super::protocol::Limits;
+use super::protocol::LimitsError;
+use super::protocol::RequestHead;
+use super::protocol::Role;
+use super::protocol::StreamKey;
+use super::protocol::Target;
+use super::protocol::VERSION;
+use super::registry::Taker;
+use super::serving;
+use super::transport::Acceptor;
+use super::transport::Carrier;
+use super::transport::CarrierError;
+use super::transport::Link;
+use super::transport::Phase;
+use super::transport::drive;
+
+pub(crate) use super::transport::LastWords;
+
+/// How long a peer may take for its hello. Default 10 s: it needs microseconds,
+/// but a machine may be busy.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes one end of a trunk.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use trunkline::{Broker, Role};
+///
+/// // Two ends in one process, as tests want them.
+/// let (a, b) = tokio::io::duplex(64 * 1024);
+/// let (host, plugin) = tokio::try_join!(
+///     Broker::builder(Role::Host).name("app", "1.0").dial(a),
+///     Broker::builder(Role::Plugin).name("plugin", "1.0").accept(b),
+/// )?;
+/// assert_eq!(host.peer().name, "plugin");
+/// # Ok(()) }
+/// ```
+#[must_use = "a builder does nothing until `dial` or `accept`"]
+pub struct Builder {
+    role: Role,
+    name: String,
+    version: String,
+    run: Option<Uuid>,
+    limits: Limits,
+    offers: Offers,
+    hello_timeout: Duration,
+    keep_alive: Option<(Duration, Duration)>,
+    last_words: Option<LastWords>,
+    span: tracing::Span,
+}
+
+/// Why there is no trunk.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// A limit is out of range: the caller's mistake.
+    #[error("the limits of the broker are not usable")]
+    Limits(#[source] LimitsError),
+    /// The connection could not carry a trunk.
+    #[error("the connection cannot carry a trunk")]
+    Carrier(#[source] CarrierError),
+    /// The trunk ended before both hellos were there.
+    #[error("the trunk ended before it was up")]
+    Ended(#[source] EndReason),
+    /// The peer did not answer in time.
+    #[error("the peer sent no hello within {0:?}")]
+    Timeout(Duration),
+}
+
+impl Broker {
+    /// Starts to make one end of a trunk.
+    pub fn builder(role: Role) -> Builder {
+        Builder {
+            role,
+            name: String::new(),
+            version: String::new(),
+            run: None,
+            limits: Limits::default(),
+            offers: Offers::default(),
+            hello_timeout: HELLO_TIMEOUT,
+            keep_alive: None,
+            last_words: None,
+            span: tracing::Span::none(),
+        }
+    }
+}
+
+impl Builder {
+    /// The name and version of the application or plugin, for people and logs.
+    pub fn name(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.name = name.into();
+        self.version = version.into();
+        self
+    }
+
+    /// The identity of the plugin run. If both ends name one they must be equal.
+    pub fn run(mut self, run: Uuid) -> Self {
+        self.run = Some(run);
+        self
+    }
+
+    /// What the peer may occupy here. Default [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What the peer may open by name. Default nothing.
+    pub fn offers(mut self, offers: Offers) -> Self {
+        self.offers = offers;
+        self
+    }
+
+    /// How long the connection and the peer's hello may take together. Default 10 s.
+    pub fn hello_timeout(mut self, timeout: Duration) -> Self {
+        self.hello_timeout = timeout;
+        self
+    }
+
+    /// After how long a silence the peer is asked for a sign of life, and how long
+    /// it may take before the trunk ends. Default never: on one machine the end of
+    /// the peer shows at once, and a stopped process may be meant to go on.
+    pub fn keep_alive(mut self, interval: Duration, patience: Duration) -> Self {
+        self.keep_alive = Some((interval, patience));
+        self
+    }
+
+    /// What is known of the peer when its connection is lost.
+    #[cfg_attr(
+        not(feature = "host"),
+        expect(dead_code, reason = "only hosts know more")
+    )]
+    pub(crate) fn last_words(mut self, last_words: LastWords) -> Self {
+        self.last_words = Some(last_words);
+        self
+    }
+
+    /// The span that the trunk's own events and the peer's calls are in.
+    pub fn span(mut self, span: tracing::Span) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// Makes the trunk on a connection as the side that makes the gRPC call. The
+    /// other side must [`accept`](Builder::accept).
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes the connection.
+    pub async fn dial(
+        self,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Broker, ConnectError> {
+        let timeout = self.hello_timeout;
+        let connect = async { self.start(Carrier::dial(Box::new(io)).await).await };
+        within(timeout, connect).await
+    }
+
+    /// Makes the trunk on a connection as the side that serves the gRPC call.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes the connection.
+    pub async fn accept(
+        self,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Broker, ConnectError> {
+        let timeout = self.hello_timeout;
+        let connect = async { self.start(Carrier::accept(Box::new(io)).await).await };
+        within(timeout, connect).await
+    }
+
+    async fn start(self, carrier: Result<Carrier, CarrierError>) -> Result<Broker, ConnectError> {
+        self.limits.check().map_err(ConnectError::Limits)?;
+        let carrier = carrier.map_err(ConnectError::Carrier)?;
+        let config = Config {
+            hello: self.hello(),
+            limits: self.limits.clone(),
+            hello_timeout: self.hello_timeout,
+            keep_alive: self.keep_alive,
+        };
+        let link = Link::new(config);
+        let mut phase = link.phase();
+        let trunk = Arc::new(Trunk::new(link.clone()));
+        let services = Services {
+            trunk: Arc::downgrade(&trunk),
+            link: link.clone(),
+            offers: self.offers,
+            span: self.span.clone(),
+        };
+        let driver = drive(
+            link.clone(),
+            carrier,
+            self.limits,
+            services,
+            self.last_words,
+        );
+        tokio::spawn(driver.instrument(self.span));
+        // The sender lives in the link, which is here.
+        let _ = phase
+            .wait_for(|phase| !matches!(phase, Phase::Connecting))
+            .await;
+        match link.peer() {
+            Some(hello) => {
+                trunk.set_peer(peer_of(hello));
+                Ok(Broker { trunk })
+            }
+            None => Err(ConnectError::Ended(link.end_reason())),
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            versions: (VERSION, VERSION),
+            features: Vec::new(),
+            role: self.role,
+            limits: self.limits.announced(),
+            run: self.run.map(Uuid::into_bytes),
+            name: self.name.clone(),
+            version: self.version.clone(),
+            services: self.offers.names().map(str::to_owned).collect(),
+        }
+    }
+}
+
+async fn within(
+    timeout: Duration,
+    connect: impl Future<Output = Result<Broker, ConnectError>>,
+) -> Result<Broker, ConnectError> {
+    let connected = tokio::time::timeout(timeout, connect).await;
+    connected.unwrap_or(Err(ConnectError::Timeout(timeout)))
+}
+
+fn peer_of(hello: Hello) -> Peer {
+    Peer {
+        name: hello.name,
+        version: hello.version,
+        run: hello.run.map(Uuid::from_bytes),
+        services: hello.services,
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Builder");
+        debug
+            .field("role", &self.role)
+            .field("name", &self.name)
+            .field("offers", &self.offers);
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// What one end serves: decides about everything that the peer opens.
+struct Services {
+    trunk: Weak<Trunk>,
+    link: Link,
+    offers: Offers,
+    span: tracing::Span,
+}
+
+impl Services {
+    fn find(&self, trunk: &Trunk, target: &Target) -> Result<(Taker, Option<u64>), Code> {
+        match target {
+            Target::Registered(id) => Ok((trunk.registry.find(*id)?, Some(*id))),
+            Target::Service(name) => match self.offers.find(name) {
+                Some(taker) => Ok((taker.clone(), None)),
+                None if self.offers.withholds(name) => Err(Code::Denied),
+                None => Err(Code::Unknown),
+            },
+        }
+    }
+}
+
+impl Acceptor for Services {
+    fn opened(
+        &mut self,
+        channel: ChannelKey,
+        target: Target,
+        kind: Kind,
+        stream: Option<StreamKey>,
+    ) -> Result<(), Code> {
+        let trunk = self.trunk.upgrade().ok_or(Code::GoingAway)?;
+        let found = self.find(&trunk, &target);
+        if let Err(code) = &found {
+            tracing::debug!(parent: &self.span, ?target, ?code, "refused a sub-channel");
+        }
+        match (found?, kind, stream) {
+            ((Taker::Calls(handler), id), Kind::Calls, _) => {
+                trunk.registry.serve(channel, handler, id)
+            }
+            ((Taker::Bytes(backlog), _), Kind::Bytes, Some(key)) => {
+                let hold = StreamHold {
+                    link: self.link.clone(),
+                    key,
+                    on_drop: Code::Cancelled,
+                };
+                backlog.put(ByteStream::new(trunk, hold))
+            }
+            _ => Err(Code::Unknown),
+        }
+    }
+
+    fn called(&mut self, stream: StreamKey, channel: ChannelKey, head: RequestHead) {
+        let handler = self
+            .trunk
+            .upgrade()
+            .and_then(|trunk| trunk.registry.handler(channel));
+        match handler {
+            Some(handler) => {
+                let _entered = self.span.enter();
+                serving::serve(self.link.clone(), stream, head, &handler);
+            }
+            // The sub-channel was refused or closed meanwhile, and the call with it.
+            None => self.link.release(stream, Code::Closed),
+        }
+    }
+
+    fn closed(&mut self, channel: ChannelKey) {
+        if let Some(trunk) = self.trunk.upgrade() {
+            trunk.registry.forget(channel);
+        }
+    }
+
+    fn ended(&mut self) {
+        if let Some(trunk) = self.trunk.upgrade() {
+            trunk.registry.clear();
+        }
+        self.offers = Offers::default();
+    }
+}

@@ -1,0 +1,40 @@
+//! One stream, many sub-channels: the same code at both ends. Knows no process.
+
+mod body;
+mod bytes;
+mod channel;
+mod connect;
+mod context;
+mod handle;
+mod metadata;
+mod offers;
+mod outgoing;
+mod protocol;
+mod registry;
+mod serving;
+mod transport;
+
+pub use body::Body;
+pub use bytes::ByteListener;
+pub use bytes::ByteStream;
+pub use channel::SubChannel;
+pub use connect::Builder;
+pub use connect::ConnectError;
+pub(crate) use connect::LastWords;
+pub use context::CallContext;
+pub use handle::Broker;
+pub use handle::Peer;
+pub use handle::Stats;
+pub use offers::Client;
+pub use offers::Offers;
+pub use protocol::Code;
+pub use protocol::EndReason;
+pub use protocol::Incompatible;
+pub use protocol::Limits;
+pub use protocol::LimitsError;
+pub use protocol::Role;
+pub(crate) use protocol::StreamError;
+pub use protocol::Violation;
+pub use registry::Registration;
+pub use registry::ServiceId;
+pub use transport::CarrierError;

@@ -1,0 +1,148 @@
+//! Every bound that a peer meets, with its default and the reason for it.
+
+/// What a peer may occupy at this side.
+///
+/// The fields are announced in the hello and enforced. [`Limits::worst_case`]
+/// says how much memory a hostile peer can cause with them; the defaults come
+/// to 255 MiB, of which an honest peer uses a small part.
+///
+/// ```
+/// let small = trunkline::Limits { streams: 64, shared_window: 1 << 20, ..Default::default() };
+/// assert!(small.worst_case() < 40 << 20);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sub-channels that the peer may have open at once. Default 131,072: an
+    /// idle one costs a table entry, so that holding one for each object of an
+    /// application is reasonable.
+    pub channels: u32,
+    /// Calls and byte streams that the peer may have open at once. Default
+    /// 4,096. One more is refused with [`Code::Limit`](crate::Code::Limit), and
+    /// never waits: waiting would let nested calls block each other.
+    pub streams: u32,
+    /// Bytes that every stream may always have under way, reserved for it, so
+    /// that no stream depends on what others hold. Default 16 KiB: the usual
+    /// unary call needs no credit. At least 1 KiB.
+    pub initial_window: u32,
+    /// What the window of a stream may grow to while its data is being
+    /// consumed, in bytes. Default 1 MiB: what a Unix socket can carry during
+    /// the time that credit takes to come back. At least `initial_window`.
+    pub max_window: u32,
+    /// What all windows together may grow by, in bytes. Default 32 MiB.
+    pub shared_window: u64,
+    /// The longest data of one frame, in bytes. Default 64 KiB: one HTTP/2
+    /// frame, and a fraction of the time that anybody would notice. At least 1 KiB.
+    pub frame_data: u32,
+    /// The largest metadata of a request head, a response head or trailers, in
+    /// bytes as HTTP/2 counts them (32 more for each field). Default 16 KiB,
+    /// as most gRPC stacks have it. At least 1 KiB.
+    pub metadata: u32,
+    /// How deep calls may nest. Default 64.
+    pub depth: u32,
+}
+
+/// Refusals, resets and answers to pings that may wait for a peer that does not
+/// read. Far more than one that reads can cause between two turns; 3 MiB.
+pub(crate) const MAX_CONTROL_BACKLOG: usize = 65_536;
+
+/// What a sub-channel occupies at most, in bytes: its table entries.
+const CHANNEL_SIZE: u64 = 256;
+
+/// Services that a hello may name, and the longest name of one, in bytes.
+pub(crate) const MAX_NAME: usize = 256;
+
+/// The smallest window, frame and metadata that the protocol works with.
+const SMALLEST: u32 = 1024;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            channels: 131_072,
+            streams: 4096,
+            initial_window: 16 * 1024,
+            max_window: 1024 * 1024,
+            shared_window: 32 * 1024 * 1024,
+            frame_data: 64 * 1024,
+            metadata: 16 * 1024,
+            depth: 64,
+        }
+    }
+}
+
+impl Limits {
+    /// The most memory, in bytes, that a peer can occupy with what it sends,
+    /// whatever it sends: windows, heads and trailers of all streams, the shared
+    /// windows, and the tables.
+    pub fn worst_case(&self) -> u64 {
+        let stream = u64::from(self.initial_window) + 2 * u64::from(self.metadata);
+        u64::from(self.streams) * stream
+            + self.shared_window
+            + u64::from(self.channels) * CHANNEL_SIZE
+            + (MAX_CONTROL_BACKLOG as u64) * 48
+    }
+
+    /// Checks the fields against each other.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is out of its range, with that range.
+    pub fn check(&self) -> Result<(), LimitsError> {
+        let at_least = |field, value: u32, least: u32| {
+            if value < least {
+                Err(LimitsError {
+                    field,
+                    value: value.into(),
+                    least: least.into(),
+                })
+            } else {
+                Ok(())
+            }
+        };
+        at_least("channels", self.channels, 1)?;
+        at_least("streams", self.streams, 1)?;
+        at_least("initial_window", self.initial_window, SMALLEST)?;
+        at_least("max_window", self.max_window, self.initial_window)?;
+        at_least("frame_data", self.frame_data, SMALLEST)?;
+        at_least("metadata", self.metadata, SMALLEST)?;
+        at_least("depth", self.depth, 1)
+    }
+
+    /// What the peer is told.
+    pub(crate) fn announced(&self) -> PeerLimits {
+        PeerLimits {
+            channels: self.channels,
+            streams: self.streams,
+            initial_window: self.initial_window,
+            frame_data: self.frame_data,
+            metadata: self.metadata,
+            depth: self.depth,
+        }
+    }
+}
+
+/// A limit that is out of range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit `{field}` is {value}; it must be at least {least}")]
+pub struct LimitsError {
+    field: &'static str,
+    value: u64,
+    least: u64,
+}
+
+/// The part of [`Limits`] that the peer must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerLimits {
+    pub(crate) channels: u32,
+    pub(crate) streams: u32,
+    pub(crate) initial_window: u32,
+    pub(crate) frame_data: u32,
+    pub(crate) metadata: u32,
+    pub(crate) depth: u32,
+}
+
+impl PeerLimits {
+    pub(crate) fn are_workable(&self) -> bool {
+        let smallest = self.initial_window.min(self.frame_data).min(self.metadata);
+        smallest >= SMALLEST
+    }
+}

@@ -1,0 +1,296 @@
+//! One call or byte stream: its two halves, its windows, what is queued on it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::channel::ChannelKey;
+use super::error::StreamError;
+use super::error::Violation;
+use super::frame::End;
+use super::frame::FRAME_COST;
+use super::frame::Head;
+use super::frame::Kind;
+use super::frame::StreamFrame;
+use super::id::Id;
+use super::store::Key;
+use super::window::RecvWindow;
+use super::window::SendWindow;
+
+/// The key of a stream in its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StreamKey(pub(super) Key);
+
+impl StreamKey {
+    /// The slot: unique among the streams of a connection at one moment.
+    pub(crate) fn slot(self) -> usize {
+        self.0.index as usize
+    }
+}
+
+/// Which end of a stream this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// This end opened it: it sends the request.
+    Opener,
+    /// The peer opened it: it sends the request.
+    Acceptor,
+}
+
+/// How much may be queued on a stream before its application has to wait, in
+/// bytes. Two frames: one under way and one to follow it at once.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// A stream. Each half goes through the same states:
+///
+/// ```text
+///   calls:  Head ── head ──► Body ── end ──► Done
+///   bytes:                   Body ── end ──► Done
+/// ```
+///
+/// and the stream is over when both halves are done, when the callee's half is
+/// (its end is the call's), or when either side resets it.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// `None` until the frame that opens it has left.
+    pub(super) id: Option<Id>,
+    pub(super) channel: ChannelKey,
+    pub(super) side: Side,
+    pub(super) kind: Kind,
+    pub(super) send: SendHalf,
+    pub(super) recv: RecvHalf,
+    /// Why it can go no further, unless it ended well.
+    pub(super) failed: Option<StreamError>,
+    /// Whether it still counts as open on the wire.
+    pub(super) live: bool,
+    /// Whether the application holds it.
+    pub(super) held: bool,
+    /// Whether an event about it waits to be taken.
+    pub(super) notified: bool,
+    /// Whether it stands among its channel's ready streams.
+    pub(super) ready: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Head,
+    Body,
+    Done,
+}
+
+#[derive(Debug)]
+pub(super) struct SendHalf {
+    /// What has been sent so far.
+    pub(super) phase: Phase,
+    /// Whether the application has given a head, and whether it has given the end.
+    pub(super) given: Phase,
+    head: Option<Head>,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    end: Option<End>,
+    pub(super) window: SendWindow,
+    /// Whether the application waits for room.
+    pub(super) wants_room: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct RecvHalf {
+    pub(super) phase: Phase,
+    pub(super) head: Option<Head>,
+    queue: VecDeque<Bytes>,
+    end: Option<End>,
+    pub(super) window: RecvWindow,
+    /// Whether a credit frame waits to be sent.
+    pub(super) credit_due: bool,
+}
+
+impl Stream {
+    pub(super) fn new(
+        channel: ChannelKey,
+        (side, kind): (Side, Kind),
+        send_window: u32,
+        recv_window: u32,
+    ) -> Self {
+        let phase = match kind {
+            Kind::Calls => Phase::Head,
+            Kind::Bytes => Phase::Body,
+        };
+        Self {
+            id: None,
+            channel,
+            side,
+            kind,
+            send: SendHalf {
+                phase,
+                given: phase,
+                head: None,
+                queue: VecDeque::new(),
+                queued: 0,
+                end: None,
+                window: SendWindow::new(send_window),
+                wants_room: false,
+            },
+            recv: RecvHalf {
+                phase,
+                head: None,
+                queue: VecDeque::new(),
+                end: None,
+                window: RecvWindow::new(recv_window),
+                credit_due: false,
+            },
+            failed: None,
+            live: true,
+            held: true,
+            notified: false,
+            ready: false,
+        }
+    }
+
+    /// Whether everything has been said on the wire.
+    pub(super) fn is_over(&self) -> bool {
+        let callees_half = match (self.kind, self.side) {
+            (Kind::Calls, Side::Opener) => self.recv.phase,
+            (Kind::Calls, Side::Acceptor) => self.send.phase,
+            (Kind::Bytes, _) => Phase::Body,
+        };
+        let both_done = self.send.phase == Phase::Done && self.recv.phase == Phase::Done;
+        callees_half == Phase::Done || both_done
+    }
+}
+
+impl SendHalf {
+    /// Takes the head from the application.
+    pub(super) fn give_head(&mut self, head: Head) {
+        self.head = Some(head);
+        self.given = Phase::Body;
+    }
+
+    pub(super) fn give_data(&mut self, data: Bytes) {
+        if !data.is_empty() {
+            self.queued += data.len();
+            self.queue.push_back(data);
+        }
+    }
+
+    pub(super) fn give_end(&mut self, end: End) {
+        self.end = Some(end);
+        self.given = Phase::Done;
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.queued < SEND_BUFFER
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether a frame could leave now.
+    pub(super) fn is_ready(&self, longest: u32) -> bool {
+        if self.head.is_some() {
+            return true;
+        }
+        match self.queue.front() {
+            Some(_) => self.window.part_of(self.queued, longest).is_some(),
+            None => self.end.is_some(),
+        }
+    }
+
+    /// The next frame: head, as much data as may go, and the end if that is all.
+    pub(super) fn next_frame(&mut self, stream: Id, longest: u32) -> StreamFrame {
+        let head = self.head.take();
+        if head.is_some() {
+            self.phase = Phase::Body;
+        }
+        let data = self.take_data(longest);
+        let end = if self.queue.is_empty() {
+            self.end.take()
+        } else {
+            None
+        };
+        if end.is_some() {
+            self.phase = Phase::Done;
+        }
+        StreamFrame {
+            stream,
+            head,
+            data,
+            end,
+        }
+    }
+
+    fn take_data(&mut self, longest: u32) -> Bytes {
+        // Parts are cut from the first chunk: joining chunks would copy them.
+        let Some(first) = self.queue.front_mut() else {
+            return Bytes::new();
+        };
+        let Some(part) = self.window.part_of(first.len(), longest) else {
+            return Bytes::new();
+        };
+        let data = if part < first.len() {
+            first.split_to(part)
+        } else {
+            self.queue.pop_front().unwrap_or_default()
+        };
+        self.queued -= data.len();
+        self.window.take(data.len());
+        data
+    }
+
+    /// Drops what has not been sent. Nothing more will be.
+    pub(super) fn discard(&mut self) {
+        self.head = None;
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        self.end = None;
+    }
+}
+
+impl RecvHalf {
+    /// Takes in a frame of the peer. Heads are the connection's affair.
+    pub(super) fn receive(&mut self, data: Bytes, end: Option<End>) -> Result<(), Violation> {
+        match self.phase {
+            Phase::Head => return Err(Violation::DataBeforeHead),
+            Phase::Done => return Err(Violation::AfterEnd),
+            Phase::Body => {}
+        }
+        if !data.is_empty() {
+            self.queue.push_back(data);
+        }
+        if end.is_some() {
+            self.end = end;
+            self.phase = Phase::Done;
+        }
+        Ok(())
+    }
+
+    /// The next chunk, and what it cost.
+    pub(super) fn take_data(&mut self) -> Option<(Bytes, u64)> {
+        let data = self.queue.pop_front()?;
+        let cost = FRAME_COST + data.len() as u64;
+        Some((data, cost))
+    }
+
+    pub(super) fn take_end(&mut self) -> Option<End> {
+        self.end.take()
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        !self.queue.is_empty() || self.end.is_some()
+    }
+
+    /// Drops what has not been read.
+    pub(super) fn discard(&mut self) {
+        self.head = None;
+        self.queue = VecDeque::new();
+        self.end = None;
+    }
+
+    /// Bytes that wait for the application.
+    pub(super) fn buffered(&self) -> u64 {
+        self.queue
+            .iter()
+            .map(|data| FRAME_COST + data.len() as u64)
+            .sum()
+    }
+}

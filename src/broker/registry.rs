@@ -1,0 +1,267 @@
+//! Services that are handed to the peer by id, and who serves which sub-channel.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Weak;
+
+use parking_lot::Mutex;
+
+use super::bytes::ByteBacklog;
+use super::handle::Trunk;
+use super::protocol::ChannelKey;
+use super::protocol::Code;
+use super::serving::Handler;
+
+/// The id of a registered service: handed to the peer inside an application
+/// message, as a number, and opened there with
+/// [`Broker::dial`](super::Broker::dial).
+///
+/// It is worth nothing outside the trunk that it was given on: another trunk
+/// refuses it as unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceId(u64);
+
+impl ServiceId {
+    /// The number, for a message.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for ServiceId {
+    /// An id that came in a message. Any number may be tried: one that was not
+    /// given on the trunk is refused.
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl From<ServiceId> for u64 {
+    fn from(id: ServiceId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The ownership of a registered service.
+///
+/// Dropping it frees the id at both ends: sub-channels that were opened with it
+/// close, calls that run on them are cancelled and fail at the peer with
+/// [`Reason::Closed`](crate::Reason::Closed), and so does every later attempt.
+#[derive(Debug)]
+#[must_use = "dropping a registration closes the service"]
+pub struct Registration {
+    trunk: Weak<Trunk>,
+    id: ServiceId,
+}
+
+impl Registration {
+    pub(super) fn new(trunk: &Arc<Trunk>, id: ServiceId) -> Self {
+        Self {
+            trunk: Arc::downgrade(trunk),
+            id,
+        }
+    }
+
+    /// The id to hand to the peer.
+    pub fn id(&self) -> ServiceId {
+        self.id
+    }
+
+    /// Gives the registration to a call: it lasts until the call is over, however
+    /// that comes about. For a request that is about to be sent, or for the
+    /// response of a handler (then until its body is sent).
+    ///
+    /// Returns the id to put into the message.
+    pub fn for_call(self, extensions: &mut http::Extensions) -> ServiceId {
+        let id = self.id;
+        let mut scope = extensions.remove::<CallScope>().unwrap_or_default();
+        scope.0.push(Arc::new(self));
+        extensions.insert(scope);
+        id
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(trunk) = self.trunk.upgrade() {
+            trunk.unregister(self.id);
+        }
+    }
+}
+
+/// What lasts as long as a call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallScope(Vec<Arc<Registration>>);
+
+/// Who takes what is opened with an id or a name.
+#[derive(Clone)]
+pub(super) enum Taker {
+    Calls(Arc<dyn Handler>),
+    Bytes(ByteBacklog),
+}
+
+/// The ids and sub-channels of one trunk.
+///
+/// An id is the trunk's tag (24 bits, drawn for each trunk) and a counter, so
+/// that an id of another trunk is told apart from one that is closed.
+pub(super) struct Registry {
+    tag: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    issued: u64,
+    entries: HashMap<u64, Entry>,
+    /// Handlers by the sub-channel of the peer that they serve.
+    serving: HashMap<ChannelKey, Serving>,
+}
+
+struct Entry {
+    taker: Taker,
+    channels: HashSet<ChannelKey>,
+}
+
+struct Serving {
+    handler: Arc<dyn Handler>,
+    id: Option<u64>,
+}
+
+/// Bits of the counter in an id: 2^40 registrations, a year at 30,000 a second.
+const COUNTER_BITS: u32 = 40;
+
+impl Registry {
+    pub(super) fn new(tag: u32) -> Self {
+        let tag = u64::from(tag & 0x00ff_ffff) << COUNTER_BITS;
+        Self {
+            tag,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn add(&self, taker: Taker) -> ServiceId {
+        let mut state = self.state.lock();
+        state.issued += 1;
+        let id = self.tag | state.issued;
+        state.entries.insert(
+            id,
+            Entry {
+                taker,
+                channels: HashSet::new(),
+            },
+        );
+        ServiceId(id)
+    }
+
+    /// Takes an id out. Returns the sub-channels that must be closed.
+    pub(super) fn remove(&self, id: ServiceId) -> Vec<ChannelKey> {
+        let mut state = self.state.lock();
+        let Some(entry) = state.entries.remove(&id.0) else {
+            return Vec::new();
+        };
+        for channel in &entry.channels {
+            state.serving.remove(channel);
+        }
+        state.shrink();
+        entry.channels.into_iter().collect()
+    }
+
+    /// Whom an id stands for.
+    pub(super) fn find(&self, id: u64) -> Result<Taker, Code> {
+        let state = self.state.lock();
+        match state.entries.get(&id) {
+            Some(entry) => Ok(entry.taker.clone()),
+            None => {
+                let counter = id & ((1 << COUNTER_BITS) - 1);
+                let was_ours = id & !((1 << COUNTER_BITS) - 1) == self.tag;
+                let was_issued = was_ours && (1..=state.issued).contains(&counter);
+                Err(if was_issued {
+                    Code::Closed
+                } else {
+                    Code::Unknown
+                })
+            }
+        }
+    }
+
+    /// A sub-channel is served from now on.
+    pub(super) fn serve(
+        &self,
+        channel: ChannelKey,
+        handler: Arc<dyn Handler>,
+        id: Option<u64>,
+    ) -> Result<(), Code> {
+        let mut state = self.state.lock();
+        if let Some(id) = id {
+            // Dropped since it was found: closed.
+            let entry = state.entries.get_mut(&id).ok_or(Code::Closed)?;
+            entry.channels.insert(channel);
+        }
+        state.serving.insert(channel, Serving { handler, id });
+        Ok(())
+    }
+
+    pub(super) fn handler(&self, channel: ChannelKey) -> Option<Arc<dyn Handler>> {
+        self.state
+            .lock()
+            .serving
+            .get(&channel)
+            .map(|serving| serving.handler.clone())
+    }
+
+    /// A sub-channel was closed by the peer.
+    pub(super) fn forget(&self, channel: ChannelKey) {
+        let mut state = self.state.lock();
+        let Some(serving) = state.serving.remove(&channel) else {
+            return;
+        };
+        if let Some(entry) = serving.id.and_then(|id| state.entries.get_mut(&id)) {
+            entry.channels.remove(&channel);
+        }
+        state.shrink();
+    }
+
+    /// The trunk has ended: lets go of every service.
+    pub(super) fn clear(&self) {
+        let state = std::mem::take(&mut *self.state.lock());
+        // Dropped outside the lock: services may hold registrations themselves.
+        drop(state);
+    }
+
+    /// Registrations, and sub-channels that are served.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.entries.len(), state.serving.len())
+    }
+}
+
+impl State {
+    /// Gives back the memory of what was many and is none.
+    fn shrink(&mut self) {
+        if self.serving.is_empty() && self.serving.capacity() > 256 {
+            self.serving = HashMap::new();
+        }
+        if self.entries.is_empty() && self.entries.capacity() > 256 {
+            self.entries = HashMap::new();
+        }
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (registrations, serving) = self.counts();
+        let mut debug = f.debug_struct("Registry");
+        debug
+            .field("registrations", &registrations)
+            .field("serving", &serving);
+        debug.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! Serving the calls that the peer makes: one task for each.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::Uri;
+use http::Version;
+use http_body::Body as HttpBody;
+use tonic::Status;
+use tonic::body::Body as TonicBody;
+use tonic::codegen::StdError;
+use tower_service::Service;
+
+use super::body::RequestBody;
+use super::body::StreamHold;
+use super::context::CallContext;
+use super::metadata;
+use super::outgoing::Part;
+use super::outgoing::SendError;
+use super::outgoing::send_body;
+use super::protocol::Code;
+use super::protocol::RequestHead;
+use super::protocol::ResponseHead;
+use super::protocol::StreamKey;
+use super::registry::CallScope;
+use super::transport::Link;
+use super::transport::now;
+
+/// Any service that can be served on a sub-channel, its type forgotten.
+pub(super) trait Handler: Send + Sync {
+    fn handle(
+        &self,
+        request: Request<TonicBody>,
+    ) -> BoxFuture<'static, Result<Response<TonicBody>, Status>>;
+}
+
+/// A tower service as a handler.
+struct TowerHandler<S>(S);
+
+impl<S, B> Handler for TowerHandler<S>
+where
+    S: Service<Request<TonicBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<StdError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError>,
+{
+    fn handle(
+        &self,
+        request: Request<TonicBody>,
+    ) -> BoxFuture<'static, Result<Response<TonicBody>, Status>> {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+            ready.map_err(|error| Status::from_error(error.into()))?;
+            let response = service.call(request).await;
+            response
+                .map(|response| response.map(TonicBody::new))
+                .map_err(|error| Status::from_error(error.into()))
+        })
+    }
+}
+
+pub(super) fn handler<S, B>(service: S) -> Arc<dyn Handler>
+where
+    S: Service<Request<TonicBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<StdError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError>,
+{
+    Arc::new(TowerHandler(service))
+}
+
+/// Serves one call, in a task of its own, until it is answered or cancelled.
+pub(super) fn serve(link: Link, stream: StreamKey, head: RequestHead, handler: &Arc<dyn Handler>) {
+    // Held from here on: if the task is lost the peer hears that it failed.
+    let hold = StreamHold {
+        link: link.clone(),
+        key: stream,
+        on_drop: Code::Failed,
+    };
+    let deadline = head.timeout.and_then(|timeout| now().checked_add(timeout));
+    let context = CallContext {
+        deadline,
+        depth: head.depth,
+        link: link.clone(),
+        stream,
+    };
+    let Some(request) = request_of(head, &link, stream) else {
+        link.reset(stream, Code::Protocol);
+        return;
+    };
+    let handler = handler.clone();
+    tokio::spawn(context.scope(async move {
+        let hold = hold;
+        let work = run(&hold, handler.handle(request));
+        match deadline {
+            Some(deadline) => within(deadline, &hold, work).await,
+            None => work.await,
+        }
+    }));
+}
+
+fn request_of(head: RequestHead, link: &Link, key: StreamKey) -> Option<Request<TonicBody>> {
+    let body = RequestBody {
+        link: link.clone(),
+        key,
+        ended: false,
+    };
+    let mut request = Request::new(TonicBody::new(body));
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = Uri::try_from(head.path).ok()?;
+    *request.headers_mut() = metadata::to_request(head.metadata, head.timeout).ok()?;
+    Some(request)
+}
+
+/// Runs a call until its deadline, and then says that it has passed.
+async fn within(deadline: Instant, hold: &StreamHold, work: impl Future<Output = ()>) {
+    if tokio::time::timeout_at(deadline.into(), work)
+        .await
+        .is_err()
+    {
+        let status = Status::deadline_exceeded("the deadline passed while the call was served");
+        if answer(hold, status).is_err() {
+            // The response has begun: all that is left is to cut it off.
+            hold.link.reset(hold.key, Code::Deadline);
+        }
+    }
+}
+
+/// Answers with a status and nothing else.
+fn answer(hold: &StreamHold, status: Status) -> Result<(), ()> {
+    let response = status.into_http::<()>();
+    let head = ResponseHead {
+        status: None,
+        metadata: metadata::of_response(response.into_parts().0.headers),
+    };
+    let end = Some(super::protocol::End::default());
+    hold.link
+        .respond(hold.key, head, Vec::new(), end)
+        .map_err(|_| ())
+}
+
+/// Runs the handler and sends its response. Stops, and drops the handler, when
+/// the peer cancels the call or the trunk ends.
+async fn run(hold: &StreamHold, handling: BoxFuture<'static, Result<Response<TonicBody>, Status>>) {
+    let StreamHold { link, key, .. } = hold;
+    let mut handling = handling;
+    let response = std::future::poll_fn(|cx| {
+        if let Poll::Ready(response) = handling.as_mut().poll(cx) {
+            return Poll::Ready(Some(response));
+        }
+        link.poll_failure(cx, *key).map(|_| None)
+    });
+    let (mut parts, body) = match response.await {
+        None => return,
+        Some(Ok(response)) => response.into_parts(),
+        Some(Err(status)) => {
+            // Fails only if the call is over, and then nobody waits for it.
+            let _ = answer(hold, status);
+            return;
+        }
+    };
+    let _scope = parts.extensions.remove::<CallScope>();
+    let status = (parts.status != http::StatusCode::OK).then(|| parts.status.as_u16());
+    let head = ResponseHead {
+        status,
+        metadata: metadata::of_response(parts.headers),
+    };
+    let mut body = pin!(body);
+    let part = std::future::poll_fn(|cx| Poll::Ready(Part::take(body.as_mut(), cx))).await;
+    let Ok(part) = part else {
+        link.reset(*key, Code::Failed);
+        return;
+    };
+    let ended = part.end.is_some();
+    if let Err(error) = link.respond(*key, head, part.chunks, part.end) {
+        tracing::debug!(?error, "a response could not be sent");
+        link.reset(*key, Code::Failed);
+        return;
+    }
+    if !ended && let Err(SendError::Body(error)) = send_body(link, *key, body).await {
+        tracing::debug!(error, "the body of a response failed");
+        link.reset(*key, Code::Failed);
+    }
+}

@@ -1,0 +1,232 @@
+//! The public error: why a call, a sub-channel or a byte stream failed, and
+//! whose fault it is.
+
+use std::error;
+use std::fmt;
+
+use tonic::Status;
+
+use crate::broker::Code;
+use crate::broker::EndReason;
+use crate::broker::StreamError;
+
+/// Why something on a trunk failed.
+///
+/// Clients that tonic generated see it as the source of a [`Status`]; get it
+/// back with [`Error::of`]:
+///
+/// ```
+/// # fn explain(status: tonic::Status) {
+/// if let Some(error) = trunkline::Error::of(&status) {
+///     eprintln!("{error}; worth another try: {}", error.is_retryable());
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Error {
+    inner: StreamError,
+}
+
+/// Whose doing an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// This side's: it cancelled, closed, or asked for what may not be asked.
+    Local,
+    /// The peer's: it refused, reset, or broke the protocol.
+    Peer,
+    /// Nobody's: the connection was lost.
+    Connection,
+}
+
+/// What happened, for code to match on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It was cancelled, or dropped, at the end that [`Error::fault`] names.
+    Cancelled,
+    /// No such service is offered, or no such id was ever given out.
+    Unknown,
+    /// The sub-channel or the registration is closed.
+    Closed,
+    /// There is no grant for the service.
+    Denied,
+    /// A limit is reached: see [`Limits`](crate::Limits).
+    Limit,
+    /// One end is going away. What was asked has not begun.
+    GoingAway,
+    /// The deadline has passed.
+    Deadline,
+    /// More was sent than the window allowed.
+    Overrun,
+    /// The handler panicked, or was dropped before it answered.
+    Failed,
+    /// The protocol was broken.
+    Protocol,
+    /// Metadata is larger than the peer takes.
+    MetadataTooLong,
+    /// The trunk ended: [`Error::trunk_end`] says why.
+    TrunkEnded,
+}
+
+impl Error {
+    /// The error in a status that a call on a sub-channel gave, if the broker
+    /// made that status. A status that a handler answered with has none.
+    pub fn of(status: &Status) -> Option<&Self> {
+        let mut source = error::Error::source(status);
+        while let Some(error) = source {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            source = error.source();
+        }
+        None
+    }
+
+    /// What happened.
+    pub fn reason(&self) -> Reason {
+        match &self.inner {
+            StreamError::Local(code) | StreamError::Peer(code) => match code {
+                Code::Cancelled => Reason::Cancelled,
+                Code::Unknown => Reason::Unknown,
+                Code::Done | Code::Closed => Reason::Closed,
+                Code::Denied => Reason::Denied,
+                Code::Limit => Reason::Limit,
+                Code::GoingAway => Reason::GoingAway,
+                Code::Deadline => Reason::Deadline,
+                Code::Overrun => Reason::Overrun,
+                Code::Failed => Reason::Failed,
+                Code::Protocol | Code::Version => Reason::Protocol,
+            },
+            StreamError::Overrun => Reason::Overrun,
+            StreamError::MetadataTooLong { .. } => Reason::MetadataTooLong,
+            StreamError::Trunk(_) => Reason::TrunkEnded,
+        }
+    }
+
+    /// Whose doing it is.
+    pub fn fault(&self) -> Fault {
+        match &self.inner {
+            StreamError::Local(_) | StreamError::MetadataTooLong { .. } => Fault::Local,
+            StreamError::Peer(_) | StreamError::Overrun => Fault::Peer,
+            StreamError::Trunk(reason) => match reason {
+                EndReason::Closed => Fault::Local,
+                EndReason::Lost(_) => Fault::Connection,
+                _ => Fault::Peer,
+            },
+        }
+    }
+
+    /// Whether the same may work on this trunk later, and has certainly not
+    /// begun: a limit that was reached.
+    pub fn is_retryable(&self) -> bool {
+        self.reason() == Reason::Limit
+    }
+
+    /// Whether the call has certainly not begun at the peer, so that it can be
+    /// made elsewhere, such as on the trunk of a plugin started anew.
+    pub fn has_not_begun(&self) -> bool {
+        matches!(
+            self.reason(),
+            Reason::Limit
+                | Reason::GoingAway
+                | Reason::Unknown
+                | Reason::Denied
+                | Reason::MetadataTooLong
+        )
+    }
+
+    /// Why the trunk ended, if that is what happened.
+    pub fn trunk_end(&self) -> Option<&EndReason> {
+        match &self.inner {
+            StreamError::Trunk(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The gRPC status of a call that failed so, with the error as its source.
+    pub fn to_status(&self) -> Status {
+        let code = match self.reason() {
+            Reason::Cancelled => tonic::Code::Cancelled,
+            Reason::Unknown => tonic::Code::Unimplemented,
+            Reason::Closed => tonic::Code::NotFound,
+            Reason::Denied => tonic::Code::PermissionDenied,
+            Reason::Limit | Reason::MetadataTooLong => tonic::Code::ResourceExhausted,
+            Reason::GoingAway | Reason::TrunkEnded => tonic::Code::Unavailable,
+            Reason::Deadline => tonic::Code::DeadlineExceeded,
+            Reason::Overrun | Reason::Failed | Reason::Protocol => tonic::Code::Internal,
+        };
+        let mut status = Status::new(code, self.to_string());
+        status.set_source(std::sync::Arc::new(self.clone()));
+        status
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (who, code) = match &self.inner {
+            StreamError::Local(code) => ("this side", code),
+            StreamError::Peer(code) => ("the peer", code),
+            StreamError::Overrun => {
+                return f.write_str("the peer sent more than the window allowed, and was cut off");
+            }
+            StreamError::MetadataTooLong { size, limit } => {
+                return write!(
+                    f,
+                    "the metadata is {size} bytes; the peer takes at most {limit}"
+                );
+            }
+            StreamError::Trunk(reason) => return reason.fmt(f),
+        };
+        match code {
+            Code::Done | Code::Closed => write!(f, "{who} has closed the sub-channel or stream"),
+            Code::Cancelled => write!(f, "{who} cancelled it"),
+            Code::Unknown => write!(f, "{who} offers no such service"),
+            Code::Denied => write!(f, "{who} has not granted the service"),
+            Code::Limit => write!(
+                f,
+                "a limit of {who} or its peer is reached; try again later"
+            ),
+            Code::GoingAway => write!(f, "{who} is going away and begins nothing new"),
+            Code::Deadline => write!(f, "the deadline has passed at {who}"),
+            Code::Protocol | Code::Version => write!(f, "{who} found the protocol broken"),
+            Code::Overrun => write!(f, "{who} received more than its window allows"),
+            Code::Failed => write!(f, "the handler of {who} panicked or was dropped"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match &self.inner {
+            StreamError::Trunk(reason) => reason.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<StreamError> for Error {
+    fn from(inner: StreamError) -> Self {
+        Self { inner }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        error.to_status()
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.reason() {
+            Reason::Denied => std::io::ErrorKind::PermissionDenied,
+            Reason::Unknown => std::io::ErrorKind::NotFound,
+            Reason::Deadline => std::io::ErrorKind::TimedOut,
+            Reason::Cancelled | Reason::TrunkEnded => std::io::ErrorKind::ConnectionReset,
+            Reason::Closed => std::io::ErrorKind::BrokenPipe,
+            _ => std::io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
