@@ -214,7 +214,7 @@ where
 {
     match send_body(&link, key, body.as_mut()).await {
         // Whoever reads the response learns of a failed stream there.
-        Ok(()) | Err(SendError::Stream(_)) => {}
+        Ok(()) | Err(SendError::Stream) => {}
         // The caller's own stream of messages failed: the call cannot go on.
         Err(SendError::Body(_)) => link.reset(key, Code::Cancelled),
     }

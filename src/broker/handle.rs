@@ -245,7 +245,7 @@ impl Broker {
     /// Dropped before it is done, it leaves the trunk going away but open.
     pub async fn shutdown(&self, drain: Duration) -> bool {
         self.go_away();
-        let drained = self.wait_for(|phase| matches!(phase, Phase::Drained | Phase::Ended(_)));
+        let drained = self.wait_for(|phase| matches!(phase, Phase::Drained | Phase::Ended));
         let in_time = tokio::time::timeout(drain, drained).await.is_ok();
         self.close();
         in_time
@@ -262,8 +262,7 @@ impl Broker {
     ///
     /// Safe.
     pub async fn closed(&self) -> EndReason {
-        self.wait_for(|phase| matches!(phase, Phase::Ended(_)))
-            .await;
+        self.wait_for(|phase| matches!(phase, Phase::Ended)).await;
         self.trunk.link.end_reason()
     }
 

@@ -11,7 +11,6 @@ use tonic::codegen::StdError;
 
 use super::metadata;
 use super::protocol::End;
-use super::protocol::StreamError;
 use super::protocol::StreamKey;
 use super::transport::Link;
 
@@ -32,8 +31,8 @@ pub(super) struct Part {
 
 /// Why a body was not sent to its end.
 pub(super) enum SendError {
-    /// The stream is over, or failed.
-    Stream(StreamError),
+    /// The stream is over, or failed; who reads it knows why.
+    Stream,
     /// The body itself failed.
     Body(StdError),
 }
@@ -98,10 +97,10 @@ where
 {
     loop {
         let part = std::future::poll_fn(|cx| {
-            if let Poll::Ready(error) = link.poll_failure(cx, key) {
-                return Poll::Ready(Err(SendError::Stream(error)));
+            if let Poll::Ready(_) = link.poll_failure(cx, key) {
+                return Poll::Ready(Err(SendError::Stream));
             }
-            ready!(link.poll_room(cx, key)).map_err(SendError::Stream)?;
+            ready!(link.poll_room(cx, key)).map_err(|_| SendError::Stream)?;
             let part = Part::take(body.as_mut(), cx).map_err(SendError::Body)?;
             if part.is_empty() {
                 Poll::Pending
@@ -112,7 +111,7 @@ where
         let part = part.await?;
         let ended = part.end.is_some();
         link.send(key, part.chunks, part.end)
-            .map_err(SendError::Stream)?;
+            .map_err(|_| SendError::Stream)?;
         if ended {
             return Ok(());
         }

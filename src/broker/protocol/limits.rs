@@ -48,9 +48,6 @@ pub(crate) const MAX_CONTROL_BACKLOG: usize = 65_536;
 /// What a sub-channel occupies at most, in bytes: its table entries.
 const CHANNEL_SIZE: u64 = 256;
 
-/// Services that a hello may name, and the longest name of one, in bytes.
-pub(crate) const MAX_NAME: usize = 256;
-
 /// The smallest window, frame and metadata that the protocol works with.
 const SMALLEST: u32 = 1024;
 

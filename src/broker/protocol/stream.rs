@@ -275,10 +275,6 @@ impl RecvHalf {
         self.end.take()
     }
 
-    pub(super) fn is_readable(&self) -> bool {
-        !self.queue.is_empty() || self.end.is_some()
-    }
-
     /// Drops what has not been read.
     pub(super) fn discard(&mut self) {
         self.head = None;

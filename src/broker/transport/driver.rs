@@ -255,8 +255,7 @@ impl Driver {
             Event::Drained => self.link.set_phase(Phase::Drained),
             Event::Ended => {
                 acceptor.ended();
-                let reason = self.link.ended().unwrap_or(EndReason::Closed);
-                self.link.set_phase(Phase::Ended(reason));
+                self.link.set_phase(Phase::Ended);
             }
             Event::Opened {
                 channel,
@@ -314,7 +313,6 @@ impl Drop for Driver {
         self.link.drive(&mut self.events, |connection| {
             connection.handle_lost(EndReason::Closed)
         });
-        let reason = self.link.ended().unwrap_or(EndReason::Closed);
-        self.link.set_phase(Phase::Ended(reason));
+        self.link.set_phase(Phase::Ended);
     }
 }

@@ -39,7 +39,7 @@ pub(crate) enum Phase {
     GoingAway,
     /// No new calls, and none runs.
     Drained,
-    Ended(EndReason),
+    Ended,
 }
 
 /// A trunk, seen from the tasks that use it. Cheap to clone.
@@ -223,10 +223,6 @@ impl Link {
             .into_iter()
             .flatten()
             .for_each(Waker::wake);
-    }
-
-    pub(crate) fn failure(&self, key: StreamKey) -> Option<StreamError> {
-        self.shared.state.lock().connection.failure(key)
     }
 
     /// Ready when the stream has failed or is gone, which a handler should know.

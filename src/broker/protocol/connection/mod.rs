@@ -176,16 +176,6 @@ impl Connection {
         self.ended.as_ref()
     }
 
-    /// Whether this side or the peer is going away.
-    pub(crate) fn is_going_away(&self) -> bool {
-        self.going_away.is_some()
-    }
-
-    /// Whether it has gone away and no call runs any more.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.drained
-    }
-
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             channels: self.channels.len(),
