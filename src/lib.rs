@@ -1,1 +1,4 @@
 //! Trunkline.
+
+pub mod plugin;
+pub mod services;
