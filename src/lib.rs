@@ -1,4 +1,5 @@
 //! Trunkline.
 
+#[cfg(feature = "plugin")]
 pub mod plugin;
 pub mod services;

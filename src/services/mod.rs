@@ -3,8 +3,8 @@
 //!
 //! | | host's end | plugin's end |
 //! |---|---|---|
-//! x
-//! x
+//! | [`log`] | [`LogService`](log::LogService), a [`LogSink`](log::LogSink) | [`Log`](log::Log) |
+//! | [`state`] | [`StateService`](state::StateService), a [`Store`](state::Store) | [`State`](state::State) |
 //!
 //! The host's ends are tower services with a gRPC name, so whatever serves gRPC
 //! can serve them. The plugin's ends run over any [`Channel`]: a sub-channel of
