@@ -111,3 +111,82 @@ impl fmt::Display for Source<'_> {
         self.0.line.map_or(Ok(()), |line| write!(f, ":{line}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::services::log::SpanRecord;
+
+    #[derive(Clone, Default)]
+    struct Text(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Text {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Text {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn the_tracing_sink_makes_an_event_of_a_record_at_its_level() {
+        let text = Text::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(text.clone())
+            .with_max_level(Level::TRACE)
+            .without_time()
+            .with_ansi(false)
+            .finish();
+        let mut record = Record::new(Level::WARN, "low on space")
+            .with_target("my::disk")
+            .with_field("free", 12_u64)
+            .with_field("path", "a b");
+        record.file = Some("src/disk.rs".into());
+        record.line = Some(7);
+        record.spans = vec![
+            SpanRecord {
+                name: "outer".into(),
+                fields: vec![record.fields[0].clone()],
+            },
+            SpanRecord {
+                name: "inner".into(),
+                fields: vec![],
+            },
+        ];
+        tracing::subscriber::with_default(subscriber, || {
+            TracingSink.record("p", record);
+            for level in [Level::ERROR, Level::INFO, Level::DEBUG, Level::TRACE] {
+                let mut bare = Record::new(level, "bare");
+                bare.file = None;
+                TracingSink.record("p", bare);
+            }
+            TracingSink.dropped("p", 3);
+        });
+        let text = String::from_utf8_lossy(&text.0.lock()).into_owned();
+        let expected = r#" WARN trunkline::plugin: low on space plugin="p" target="my::disk" spans=outer{free=12}:inner fields=free=12 path="a b" source=src/disk.rs:7
+ERROR trunkline::plugin: bare plugin="p" target=""
+ INFO trunkline::plugin: bare plugin="p" target=""
+DEBUG trunkline::plugin: bare plugin="p" target=""
+TRACE trunkline::plugin: bare plugin="p" target=""
+ WARN trunkline::plugin: the plugin had to drop log records plugin="p" count=3
+"#;
+        assert_eq!(text, expected);
+    }
+}

@@ -97,6 +97,30 @@ async fn a_store_that_was_cut_short_is_an_error_and_not_a_panic() -> Result {
 }
 
 #[tokio::test]
+async fn a_store_that_was_overwritten_is_an_error_and_not_a_panic() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("state");
+    let store = RedbStore::open(&path).await?;
+    store
+        .put("p", b"k", vec![7; 100_000].into(), Expected::Any)
+        .await??;
+    drop(store);
+    // All but the header.
+    let mut content = std::fs::read(&path)?;
+    content[4096..].fill(0xaa);
+    std::fs::write(&path, content)?;
+    let opened = RedbStore::open(&path).await;
+    assert!(
+        matches!(
+            opened,
+            Err(StoreError::Corrupt(_) | StoreError::Internal(_))
+        ),
+        "{opened:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_folder_that_does_not_exist_is_an_error_with_its_cause() -> Result {
     let folder = tempfile::tempdir()?;
     let opened = RedbStore::open(folder.path().join("none/state")).await;
