@@ -15,6 +15,11 @@
 
 mod broker;
 mod error;
+#[cfg(all(feature = "host", unix))]
+pub mod host;
+#[cfg(all(feature = "plugin", unix))]
+pub mod plugin;
+pub mod services;
 
 pub use broker::Body;
 pub use broker::Broker;
