@@ -1,1 +1,4 @@
 //! Trunkline.
+
+#[cfg(all(feature = "host", unix))]
+pub mod host;
