@@ -13,6 +13,7 @@ mod output;
 mod pin;
 mod process;
 mod start;
+mod supervisor;
 mod tail;
 
 pub use command::Environment;
@@ -23,3 +24,4 @@ pub use error::PinObstacle;
 pub use exit::Exit;
 pub use pin::ParsePinError;
 pub use pin::Sha256Pin;
+pub use supervisor::StopPolicy;

@@ -1,6 +1,7 @@
 //! Reads what a plugin writes to standard output and error, and logs it.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
@@ -138,7 +139,7 @@ async fn read_to_end(
 
 /// Reads what is in the pipe, without waiting for more.
 fn drain(
-    pipe: &pipe::Receiver,
+    pipe: impl AsFd,
     lines: &mut LineSplitter,
     sink: &Sink,
     buffer: &mut [u8],
@@ -147,7 +148,7 @@ fn drain(
     while drained < MOST_DRAINED {
         // Not `try_read`: that asks tokio, which may not have heard yet that
         // the pipe has become readable. The pipe itself knows.
-        match rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut *buffer)) {
+        match rustix::io::retry_on_intr(|| rustix::io::read(&pipe, &mut *buffer)) {
             Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
             Ok(length) => {
                 drained += length;
@@ -159,3 +160,6 @@ fn drain(
     tracing::warn!("a plugin or its descendants wrote on after its end; the rest is not logged");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

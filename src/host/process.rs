@@ -221,11 +221,19 @@ fn keep(order: Order, born: oneshot::Sender<Result<Born, LaunchError>>) {
         stderr,
     })));
 
-    let to_be_reaped = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    let end = rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), to_be_reaped));
-    let exit = match end {
-        Ok(_) => group.reap(&mut child),
-        Err(_) => group.forget(),
-    };
-    ended.send_replace(Some(exit));
+    ended.send_replace(Some(outlive(&mut child, pid, &group)));
 }
+
+/// Waits until the child has ended, kills what is left of its group, reaps it.
+fn outlive(child: &mut StdChild, pid: Pid, group: &Group) -> Exit {
+    let and_leave_it = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    let ended =
+        rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), and_leave_it));
+    match ended {
+        Ok(_) => group.reap(child),
+        Err(_) => group.forget(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
