@@ -43,6 +43,7 @@ pub use broker::ServiceId;
 pub use broker::Stats;
 pub use broker::SubChannel;
 pub use broker::Violation;
+pub use broker::WeakBroker;
 pub use error::Error;
 pub use error::Fault;
 pub use error::Reason;

@@ -67,6 +67,7 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub struct SubChannel {
     hold: ChannelHold,
+    background: bool,
 }
 
 /// Keeps a channel open while it exists.
@@ -89,7 +90,18 @@ impl SubChannel {
     pub(super) fn new(trunk: Arc<Trunk>, key: ChannelKey) -> Self {
         Self {
             hold: ChannelHold(Arc::new(Hold { trunk, key })),
+            background: false,
         }
+    }
+
+    /// The same sub-channel, with calls that do not keep this end from counting as
+    /// drained: for one that lasts as long as the trunk, such as the plugin's log.
+    /// The other end still waits for them, so end them on
+    /// [`Broker::drained`](super::Broker::drained).
+    #[must_use]
+    pub fn background(mut self) -> Self {
+        self.background = true;
+        self
     }
 
     /// Why the sub-channel can no longer be used, if it cannot: the peer refused
@@ -115,11 +127,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(call(self.hold.clone(), request))
+        Box::pin(call(self.hold.clone(), self.background, request))
     }
 }
 
-async fn call<B>(channel: ChannelHold, request: Request<B>) -> Result<Response<Body>, Status>
+async fn call<B>(
+    channel: ChannelHold,
+    background: bool,
+    request: Request<B>,
+) -> Result<Response<Body>, Status>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError>,
@@ -127,7 +143,8 @@ where
     let link = &channel.0.trunk.link;
     let (mut parts, body) = request.into_parts();
     let scope = parts.extensions.remove::<CallScope>();
-    let (call, deadline) = call_of(parts, link)?;
+    let (mut call, deadline) = call_of(parts, link)?;
+    call.background = background;
     if deadline.is_some_and(|deadline| deadline <= now()) {
         return Err(Error::from(StreamError::Local(Code::Deadline)).to_status());
     }

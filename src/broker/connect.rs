@@ -16,6 +16,7 @@ use super::bytes::ByteStream;
 use super::handle::Broker;
 use super::handle::Peer;
 use super::handle::Trunk;
+use super::handle::WeakBroker;
 use super::offers::Offers;
 use super::protocol::ChannelKey;
 use super::protocol::Code;
@@ -72,6 +73,7 @@ pub struct Builder {
     keep_alive: Option<(Duration, Duration)>,
     last_words: Option<LastWords>,
     span: tracing::Span,
+    weak: WeakBroker,
 }
 
 /// Why there is no trunk.
@@ -106,6 +108,7 @@ impl Broker {
             keep_alive: None,
             last_words: None,
             span: tracing::Span::none(),
+            weak: WeakBroker::default(),
         }
     }
 }
@@ -134,6 +137,12 @@ impl Builder {
     pub fn offers(mut self, offers: Offers) -> Self {
         self.offers = offers;
         self
+    }
+
+    /// A handle of the broker that is going to be, for services that call back on
+    /// the trunk that they are served on.
+    pub fn weak(&self) -> WeakBroker {
+        self.weak.clone()
     }
 
     /// How long the connection and the peer's hello may take together. Default 10 s.
@@ -215,6 +224,7 @@ impl Builder {
         let link = Link::new(config);
         let mut phase = link.phase();
         let trunk = Arc::new(Trunk::new(link.clone()));
+        self.weak.set(&trunk);
         let services = Services {
             trunk: Arc::downgrade(&trunk),
             link: link.clone(),

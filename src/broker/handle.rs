@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::Weak;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -80,6 +81,26 @@ impl Trunk {
         for channel in self.registry.remove(id) {
             self.link.close(channel, Code::Closed);
         }
+    }
+}
+
+/// A handle of a trunk that does not keep it alive, and that exists before the
+/// trunk does: see [`Builder::weak`](super::Builder::weak).
+#[derive(Clone, Debug, Default)]
+pub struct WeakBroker {
+    trunk: Arc<OnceLock<Weak<Trunk>>>,
+}
+
+impl WeakBroker {
+    /// The broker, while there is one: from just before the first call of the peer
+    /// until the last other handle is dropped.
+    pub fn upgrade(&self) -> Option<Broker> {
+        let trunk = self.trunk.get()?.upgrade()?;
+        Some(Broker { trunk })
+    }
+
+    pub(super) fn set(&self, trunk: &Arc<Trunk>) {
+        self.trunk.get_or_init(|| Arc::downgrade(trunk));
     }
 }
 
@@ -237,6 +258,35 @@ impl Broker {
             .await;
     }
 
+    /// Waits until no call runs any more after either side has said that it is going
+    /// away (but for calls of this side in the [background](SubChannel::background)),
+    /// or the trunk ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn drained(&self) {
+        self.wait_for(|phase| matches!(phase, Phase::Drained | Phase::Ended))
+            .await;
+    }
+
+    /// A handle that does not keep the trunk alive: for a service that calls back
+    /// on the trunk that it is served on.
+    pub fn downgrade(&self) -> WeakBroker {
+        WeakBroker {
+            trunk: Arc::new(OnceLock::from(Arc::downgrade(&self.trunk))),
+        }
+    }
+
+    /// Ends the trunk because its owner knows that the peer is gone.
+    #[cfg_attr(
+        not(feature = "host"),
+        expect(dead_code, reason = "only hosts know more")
+    )]
+    pub(crate) fn lost(&self, cause: Arc<dyn std::error::Error + Send + Sync>) {
+        self.trunk.link.lost(EndReason::Lost(Some(cause)));
+    }
+
     /// Ends the trunk gracefully: begins nothing new, gives running calls `drain`
     /// to finish, and closes. Returns whether all of them did.
     ///
@@ -245,7 +295,7 @@ impl Broker {
     /// Dropped before it is done, it leaves the trunk going away but open.
     pub async fn shutdown(&self, drain: Duration) -> bool {
         self.go_away();
-        let drained = self.wait_for(|phase| matches!(phase, Phase::Drained | Phase::Ended));
+        let drained = self.drained();
         let in_time = tokio::time::timeout(drain, drained).await.is_ok();
         self.close();
         in_time

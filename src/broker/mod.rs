@@ -20,11 +20,13 @@ pub use bytes::ByteStream;
 pub use channel::SubChannel;
 pub use connect::Builder;
 pub use connect::ConnectError;
+#[cfg(feature = "host")]
 pub(crate) use connect::LastWords;
 pub use context::CallContext;
 pub use handle::Broker;
 pub use handle::Peer;
 pub use handle::Stats;
+pub use handle::WeakBroker;
 pub use offers::Client;
 pub use offers::Offers;
 pub use protocol::Code;
@@ -38,3 +40,14 @@ pub use protocol::Violation;
 pub use registry::Registration;
 pub use registry::ServiceId;
 pub use transport::CarrierError;
+#[cfg(feature = "host")]
+pub(crate) use transport::now;
+
+/// The variable in which a host announces the native dialect: the highest version
+/// of the protocol that it speaks.
+#[cfg(any(feature = "host", feature = "plugin"))]
+pub(crate) const NATIVE_VARIABLE: &str = "TRUNKLINE_NATIVE";
+
+/// The variable in which a host names the run of a plugin: a UUID.
+#[cfg(any(feature = "host", feature = "plugin"))]
+pub(crate) const RUN_VARIABLE: &str = "TRUNKLINE_RUN";

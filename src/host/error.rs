@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::broker::LimitsError;
 use crate::host::exit::Exit;
 use crate::host::pin::Sha256Pin;
 
@@ -120,6 +121,15 @@ pub enum LaunchError {
         plugin: RangeInclusive<u32>,
         /// The versions that this host speaks.
         host: RangeInclusive<u32>,
+    },
+
+    /// The host's limits are out of range. Nothing was executed.
+    #[error("the limits for the plugin program {} are not usable", .program.display())]
+    Limits {
+        /// The program that was to be executed.
+        program: PathBuf,
+        /// Which limit, and its range.
+        source: LimitsError,
     },
 
     /// The program runs, but did not say hello in time.

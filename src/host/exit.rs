@@ -1,5 +1,6 @@
 //! How a plugin's process ended.
 
+use std::error::Error;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -38,6 +39,42 @@ impl Exit {
         self.code == Some(0)
     }
 }
+
+impl Exit {
+    /// How the process ended that an error is about: of a call that failed because
+    /// its plugin died. Give it a `tonic::Status` or an [`Error`](crate::Error).
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut error = Some(error);
+        while let Some(this) = error {
+            if let Some(ended) = this.downcast_ref::<ProcessEnded>() {
+                return ended.exit;
+            }
+            error = this.source();
+        }
+        None
+    }
+}
+
+/// The plugin's process has ended, and its trunk with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessEnded {
+    /// How; `None` if the plugin had closed its trunk and was still running when
+    /// the host stopped waiting for its end.
+    pub exit: Option<Exit>,
+}
+
+impl fmt::Display for ProcessEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.exit {
+            Some(exit) => write!(f, "the plugin's process has ended: {exit}"),
+            None => f.write_str("the plugin has closed its trunk, but has not exited"),
+        }
+    }
+}
+
+impl Error for ProcessEnded {}
 
 impl From<ExitStatus> for Exit {
     fn from(status: ExitStatus) -> Self {

@@ -1,27 +1,46 @@
-//! The host's side: starts plugins as child processes, watches and stops them.
+//! The host's side: launches plugins as child processes, says what each may
+//! reach, watches and stops them.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use trunkline::host::Host;
+//! use trunkline::host::PluginCommand;
+//!
+//! let host = Host::new("my-app", "1.0");
+//! let plugin = host.launch("greeter", PluginCommand::new("./greeter")).start().await?;
+//! let channel = plugin.open("demo.v1.Greeter")?; // for GreeterClient::new
+//! plugin.stop().await;
+//! # Ok(()) }
+//! ```
 
-#![allow(
-    dead_code,
-    reason = "the launcher that uses these is joined from another branch"
-)]
-
+mod application;
 mod command;
 mod error;
 mod exit;
+mod handle;
+mod launch;
 mod lines;
 mod output;
 mod pin;
 mod process;
+mod runner;
 mod start;
 mod supervisor;
 mod tail;
 
+pub use application::Host;
+pub use application::PluginInfo;
 pub use command::Environment;
 pub use command::PluginCommand;
 pub use error::ExecObstacle;
 pub use error::LaunchError;
 pub use error::PinObstacle;
 pub use exit::Exit;
+pub use exit::ProcessEnded;
+pub use handle::PluginEnd;
+pub use handle::PluginHandle;
+pub use launch::Launch;
 pub use pin::ParsePinError;
 pub use pin::Sha256Pin;
+pub use supervisor::EndCause;
 pub use supervisor::StopPolicy;

@@ -67,6 +67,8 @@ pub(super) struct Stream {
     pub(super) held: bool,
     /// Whether an event about it waits to be taken.
     pub(super) notified: bool,
+    /// Whether the trunk may count as drained while it is open.
+    pub(super) background: bool,
     /// Whether it stands among its channel's ready streams.
     pub(super) ready: bool,
 }
@@ -142,6 +144,7 @@ impl Stream {
             live: true,
             held: true,
             notified: false,
+            background: false,
             ready: false,
         }
     }

@@ -74,6 +74,17 @@ pub enum CarrierError {
     Status(i32),
 }
 
+impl CarrierError {
+    /// Whether the peer said something wrong, rather than nothing.
+    #[cfg_attr(
+        not(feature = "host"),
+        expect(dead_code, reason = "only hosts tell the two apart")
+    )]
+    pub(crate) fn is_peers_fault(&self) -> bool {
+        !matches!(self, Self::Io(_))
+    }
+}
+
 impl From<h2::Error> for CarrierError {
     fn from(error: h2::Error) -> Self {
         if error.is_io() && error.get_io().is_some() {

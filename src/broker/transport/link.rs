@@ -332,6 +332,10 @@ impl Link {
         self.command(|connection| connection.go_away(message.to_owned()));
     }
 
+    pub(crate) fn lost(&self, reason: EndReason) {
+        self.command(|connection| connection.handle_lost(reason));
+    }
+
     pub(crate) fn shut(&self) {
         self.command(Connection::shut);
     }

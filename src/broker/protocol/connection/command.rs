@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) parent: Option<StreamKey>,
     /// How many calls are above it, on this trunk and on others.
     pub(crate) depth: u32,
+    /// Whether this end may count as drained while the call runs.
+    pub(crate) background: bool,
 }
 
 /// What reading a stream gives.
@@ -187,6 +189,7 @@ impl Connection {
             metadata,
             timeout,
             depth,
+            background,
             ..
         } = call;
         let head = RequestHead {
@@ -198,6 +201,8 @@ impl Connection {
             depth,
         };
         if let Some(stream) = self.streams.get_mut(key.0) {
+            stream.background = background;
+            self.background += u32::from(background);
             stream.send.give_head(Head::Request(head));
         }
         self.schedule(key);

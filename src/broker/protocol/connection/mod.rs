@@ -117,6 +117,8 @@ pub(crate) struct Connection {
     their_channels: u32,
     our_streams: u32,
     their_streams: u32,
+    /// Of ours, those that do not count for draining.
+    background: u32,
     scheduler: Scheduler,
     /// Control frames in the scheduler that answer the peer.
     answers: usize,
@@ -155,6 +157,7 @@ impl Connection {
             their_channels: 0,
             our_streams: 0,
             their_streams: 0,
+            background: 0,
             scheduler: Scheduler::default(),
             answers: 0,
             events: VecDeque::new(),
@@ -317,6 +320,7 @@ impl Connection {
             }
             if stream.side == Side::Opener {
                 self.our_streams = self.our_streams.saturating_sub(1);
+                self.background -= u32::from(stream.background);
             }
             self.leave_channel(channel, key, was_ready);
         }
@@ -385,7 +389,7 @@ impl Connection {
     }
 
     fn check_drained(&mut self) {
-        let idle = self.our_streams == 0 && self.their_streams == 0;
+        let idle = self.our_streams == self.background && self.their_streams == 0;
         if self.going_away.is_some() && !self.drained && idle && self.ended.is_none() {
             self.drained = true;
             self.events.push_back(Event::Drained);

@@ -1,0 +1,150 @@
+//! The handle of a plugin that runs.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tracing::Instrument;
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::broker::Broker;
+use crate::broker::Client;
+use crate::broker::SubChannel;
+use crate::error::Error;
+use crate::host::application::PluginInfo;
+use crate::host::exit::Exit;
+use crate::host::runner;
+use crate::host::runner::Request;
+use crate::host::runner::Running;
+use crate::host::supervisor::EndCause;
+use crate::services::log::LogControl;
+
+/// A plugin that was launched and said hello.
+///
+/// It owns the process. **Dropping** it kills the process and all of its group at
+/// once; use [`PluginHandle::stop`] to end it in order. Calls that run when the
+/// plugin dies fail at once, with an [`Error`] that carries how the process ended:
+/// see [`Exit::of`].
+#[derive(Debug)]
+pub struct PluginHandle {
+    info: PluginInfo,
+    pid: u32,
+    broker: Broker,
+    log: LogControl,
+    requests: mpsc::Sender<Request>,
+    ended: watch::Receiver<Option<PluginEnd>>,
+}
+
+/// How a plugin's life came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginEnd {
+    /// What came first.
+    pub cause: EndCause,
+    /// How the process ended. `None` if it was killed and the kernel has not given
+    /// it up, which happens to a process that hangs in a file system.
+    pub exit: Option<Exit>,
+}
+
+impl PluginHandle {
+    pub(super) fn new(info: PluginInfo, log: LogControl, running: Running, span: &Span) -> Self {
+        // One request for each of the ways to ask; the rest is in the channel's end.
+        let (requests, asked) = mpsc::channel(2);
+        let (end, ended) = watch::channel(None);
+        let (broker, pid) = (running.broker.clone(), running.child.id());
+        tokio::spawn(runner::run(running, asked, end).instrument(span.clone()));
+        Self { info, pid, broker, log, requests, ended }
+    }
+
+    /// What the host calls the plugin.
+    pub fn name(&self) -> &Arc<str> {
+        &self.info.name
+    }
+
+    /// The identity of this run.
+    pub fn run(&self) -> Uuid {
+        self.info.run
+    }
+
+    /// The id of the process and of its process group. It may be a stranger's as
+    /// soon as the plugin has [ended](PluginHandle::ended).
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The trunk to the plugin.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Opens a sub-channel to a service of the plugin: see [`Broker::open`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`Broker::open`].
+    pub fn open(&self, service: impl Into<String>) -> Result<SubChannel, Error> {
+        self.broker.open(service)
+    }
+
+    /// Opens a sub-channel to the service of a client that
+    /// [`client!`](crate::client) has declared.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Broker::open`].
+    pub fn client<C: Client>(&self) -> Result<C, Error> {
+        self.broker.client()
+    }
+
+    /// Sets the level of the plugin's log, and counts what comes.
+    pub fn log(&self) -> &LogControl {
+        &self.log
+    }
+
+    /// Stops the plugin in order: no new calls, running ones may finish, then it may
+    /// exit by itself, then SIGTERM and then SIGKILL to its process group, each step
+    /// after the time that the [`StopPolicy`](super::StopPolicy) gives.
+    ///
+    /// # Cancel safety
+    ///
+    /// The stop goes on if the future is dropped.
+    pub async fn stop(&self) -> PluginEnd {
+        self.ask(Request::Stop);
+        self.ended().await
+    }
+
+    /// Kills the process and all of its group, and waits until it is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is killed even if the future is dropped after its first poll.
+    pub async fn kill(&self) -> PluginEnd {
+        self.ask(Request::Kill);
+        self.ended().await
+    }
+
+    /// Waits until the plugin has ended, for whatever reason. Nothing of it is left
+    /// then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn ended(&self) -> PluginEnd {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(end) => end.unwrap_or(PluginEnd::UNKNOWN),
+            // The runtime is being torn down, and the process is killed with it.
+            Err(_) => PluginEnd::UNKNOWN,
+        }
+    }
+
+    fn ask(&self, request: Request) {
+        // Full: the same has been asked before. Closed: it has ended.
+        let _ = self.requests.try_send(request);
+    }
+}
+
+impl PluginEnd {
+    const UNKNOWN: Self = Self { cause: EndCause::Dropped, exit: None };
+}

@@ -1,0 +1,180 @@
+//! The task that carries out what a plugin's supervisor decides.
+
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use crate::broker::Broker;
+use crate::broker::LastWords;
+use crate::broker::now;
+use crate::host::exit::Exit;
+use crate::host::exit::ProcessEnded;
+use crate::host::handle::PluginEnd;
+use crate::host::output::OutputPump;
+use crate::host::process::Child;
+use crate::host::supervisor::Action;
+use crate::host::supervisor::EndCause;
+use crate::host::supervisor::Event;
+use crate::host::supervisor::StopPolicy;
+use crate::host::supervisor::StopSignal;
+use crate::host::supervisor::Supervisor;
+
+/// Everything that belongs to a plugin that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) broker: Broker,
+    pub(super) child: Child,
+    pub(super) output: OutputPump,
+    pub(super) lost: LostTrunk,
+    pub(super) policy: StopPolicy,
+}
+
+/// How the driver of a trunk asks why its connection was lost, and is answered.
+#[derive(Debug)]
+pub(super) struct LostTrunk {
+    asked: oneshot::Receiver<()>,
+    answer: Option<oneshot::Sender<Arc<ProcessEnded>>>,
+}
+
+/// Connects the end of a trunk's connection with what is known of its process.
+pub(super) fn last_words() -> (LostTrunk, LastWords) {
+    let (ask, asked) = oneshot::channel();
+    let (answer, answered) = oneshot::channel();
+    let last_words = Box::pin(async move {
+        // Nobody listens if the plugin did not come as far as to run.
+        let _ = ask.send(());
+        answered.await.ok().map(|ended| ended as _)
+    });
+    let answer = Some(answer);
+    (LostTrunk { asked, answer }, last_words)
+}
+
+/// What the handle of a plugin asks for. A closed channel is a dropped handle.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Request {
+    Stop,
+    Kill,
+}
+
+/// Runs until nothing of the plugin is left, and reports its end.
+pub(super) async fn run(
+    running: Running,
+    mut requests: mpsc::Receiver<Request>,
+    ended: watch::Sender<Option<PluginEnd>>,
+) {
+    let Running { broker, mut child, output, mut lost, policy } = running;
+    let mut supervisor = Supervisor::new(policy);
+    let mut heard = Heard::default();
+    let mut actions = Vec::new();
+    let end = loop {
+        if let Some(end) = act(actions, &broker, &child, &mut lost) {
+            break end;
+        }
+        let timeout = supervisor.poll_timeout();
+        let timer = async {
+            match timeout {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let event = tokio::select! {
+            biased;
+            exit = child.wait(), if !heard.exit => {
+                heard.exit = true;
+                Some(Event::Exited(exit))
+            }
+            _ = &mut lost.asked, if !heard.trunk_end => {
+                heard.trunk_end = true;
+                Some(Event::TrunkEnded)
+            }
+            _ = broker.closed(), if !heard.trunk_end => {
+                heard.trunk_end = true;
+                Some(Event::TrunkEnded)
+            }
+            request = requests.recv(), if !heard.dropped => match request {
+                Some(Request::Stop) => Some(Event::StopRequested),
+                Some(Request::Kill) => Some(Event::HandleDropped),
+                None => {
+                    heard.dropped = true;
+                    Some(Event::HandleDropped)
+                }
+            },
+            () = broker.drained(), if !heard.drained && heard.going_away => {
+                heard.drained = true;
+                Some(Event::Drained)
+            }
+            () = timer => None,
+        };
+        actions = match event {
+            Some(event) => supervisor.handle(now(), event),
+            None => supervisor.handle_timeout(now()),
+        };
+        heard.going_away |= actions.contains(&Action::SendGoAway);
+    };
+    broker.close();
+    drop(child);
+    output.stop().await;
+    match end.exit {
+        Some(exit) => tracing::info!(%exit, cause = ?end.cause, "the plugin has ended"),
+        None => tracing::error!(cause = ?end.cause, "the plugin was killed, and has not ended"),
+    }
+    ended.send_replace(Some(end));
+}
+
+/// What has been heard and would be heard again.
+#[derive(Debug, Default)]
+struct Heard {
+    exit: bool,
+    trunk_end: bool,
+    dropped: bool,
+    drained: bool,
+    going_away: bool,
+}
+
+/// Does what the supervisor has decided. Returns the end when it has come.
+fn act(
+    actions: Vec<Action>,
+    broker: &Broker,
+    child: &Child,
+    lost: &mut LostTrunk,
+) -> Option<PluginEnd> {
+    for action in actions {
+        match action {
+            Action::SendGoAway => broker.go_away(),
+            Action::FailCalls { cause, exit } => fail_calls(cause, exit, broker, lost),
+            Action::CloseTrunk => broker.close(),
+            Action::Signal(signal) => send(child, signal),
+            Action::ReportEnd { cause, exit } => return Some(PluginEnd { cause, exit }),
+        }
+    }
+    None
+}
+
+fn fail_calls(cause: EndCause, exit: Option<Exit>, broker: &Broker, lost: &mut LostTrunk) {
+    match cause {
+        // The host's own doing, which is what the calls are told.
+        EndCause::Stopped | EndCause::Dropped => broker.close(),
+        EndCause::TrunkEnded | EndCause::Exited => {
+            let ended = Arc::new(ProcessEnded { exit });
+            if let Some(answer) = lost.answer.take() {
+                // The driver may have ended without asking.
+                let _ = answer.send(ended.clone());
+            }
+            broker.lost(ended);
+        }
+    }
+}
+
+fn send(child: &Child, signal: StopSignal) {
+    let signal = match signal {
+        StopSignal::Terminate => Signal::TERM,
+        StopSignal::Kill => Signal::KILL,
+    };
+    tracing::debug!(?signal, "signalling the plugin");
+    if let Err(error) = child.signal(signal) {
+        tracing::error!(%error, ?signal, "the plugin cannot be signalled");
+    }
+}
