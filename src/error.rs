@@ -83,6 +83,14 @@ impl Error {
         None
     }
 
+    #[cfg_attr(
+        not(feature = "plugin"),
+        expect(dead_code, reason = "only a plugin has a handle before its trunk")
+    )]
+    pub(crate) fn closed() -> Self {
+        StreamError::Local(Code::Closed).into()
+    }
+
     /// What happened.
     pub fn reason(&self) -> Reason {
         match &self.inner {

@@ -118,7 +118,7 @@ pub struct Peer {
     pub services: Vec<String>,
 }
 
-/// What one end of a trunk holds at the moment.
+/// What one end of a trunk holds at the moment, and what it has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -134,6 +134,10 @@ pub struct Stats {
     pub buffered: u64,
     /// Bytes by which windows have grown beyond their initial size.
     pub window_growth: u64,
+    /// Sub-channels that were ever opened, by either side.
+    pub channels_ever: u64,
+    /// Calls that were ever made, by either side.
+    pub calls_ever: u64,
 }
 
 impl Broker {
@@ -321,7 +325,7 @@ impl Broker {
         self.trunk.link.ended()
     }
 
-    /// What this end holds. All zero when nothing is open.
+    /// What this end holds (all zero when nothing is open), and what it has seen.
     pub fn stats(&self) -> Stats {
         let (counts, buffered) = self.trunk.link.counts();
         let (registrations, serving) = self.trunk.registry.counts();
@@ -332,6 +336,8 @@ impl Broker {
             serving,
             buffered,
             window_growth: counts.window_growth,
+            channels_ever: counts.channels_ever,
+            calls_ever: counts.calls_ever,
         }
     }
 

@@ -13,7 +13,6 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::broker::Code;
 use crate::broker::ConnectError;
 use crate::broker::EndReason;
 use crate::broker::Incompatible;
@@ -126,11 +125,16 @@ impl Launch {
     /// Dropping the future kills the process.
     pub async fn start(self) -> Result<PluginHandle, LaunchError> {
         let program = self.command.program().to_owned();
-        self.limits.check().map_err(|source| limits(&program, source))?;
+        self.limits
+            .check()
+            .map_err(|source| limits(&program, source))?;
         let run = Uuid::now_v7();
         let announced = BTreeMap::from([
             (OsString::from(NATIVE_VARIABLE), OsString::from("1")),
-            (OsString::from(RUN_VARIABLE), OsString::from(run.to_string())),
+            (
+                OsString::from(RUN_VARIABLE),
+                OsString::from(run.to_string()),
+            ),
         ]);
         let process = Process::spawn(&self.command, announced).await?;
         let pid = process.child.id();
@@ -146,13 +150,22 @@ impl Launch {
         run: Uuid,
         span: &Span,
     ) -> Result<PluginHandle, LaunchError> {
-        let Process { trunk, stdout, stderr, mut child } = process;
+        let Process {
+            trunk,
+            stdout,
+            stderr,
+            mut child,
+        } = process;
         let output = OutputPump::start(stdout, stderr, span);
         let log = LogService::new(self.host.sink.clone(), &*self.name);
         let control = log.control();
         let builder = Broker::builder(Role::Host);
         let broker = builder.weak();
-        let info = PluginInfo { name: self.name.clone(), run, broker };
+        let info = PluginInfo {
+            name: self.name.clone(),
+            run,
+            broker,
+        };
         let grants = &self.grants;
         let offers = self.host.offers_to(&info).service(log);
         let (lost, last_words) = runner::last_words();
@@ -183,7 +196,13 @@ impl Launch {
         };
         match connected {
             Ok(broker) => {
-                let running = Running { broker, child, output, lost, policy: self.policy };
+                let running = Running {
+                    broker,
+                    child,
+                    output,
+                    lost,
+                    policy: self.policy,
+                };
                 Ok(PluginHandle::new(info, control, running, span))
             }
             Err(error) => Err(self.failed(error, child, output).await),
@@ -212,20 +231,32 @@ impl Launch {
         drop(child);
         let stderr_tail = end_of(output).await;
         match (error, exit) {
-            (ConnectError::Timeout(after), _) => {
-                LaunchError::TimedOut { program, after, stderr_tail }
-            }
-            (ConnectError::Ended(EndReason::Incompatible(Incompatible::Version { ours, theirs })), _) => {
-                LaunchError::Version {
-                    program,
-                    plugin: theirs.0..=theirs.1,
-                    host: ours.0..=ours.1,
-                }
-            }
-            (_, Some(exit)) => LaunchError::ExitedBeforeHello { program, exit, stderr_tail },
-            (error, None) => {
-                LaunchError::NotAPlugin { program, source: Box::new(error), stderr_tail }
-            }
+            (ConnectError::Timeout(after), _) => LaunchError::TimedOut {
+                program,
+                after,
+                stderr_tail,
+            },
+            (
+                ConnectError::Ended(EndReason::Incompatible(Incompatible::Version {
+                    ours,
+                    theirs,
+                })),
+                _,
+            ) => LaunchError::Version {
+                program,
+                plugin: theirs.0..=theirs.1,
+                host: ours.0..=ours.1,
+            },
+            (_, Some(exit)) => LaunchError::ExitedBeforeHello {
+                program,
+                exit,
+                stderr_tail,
+            },
+            (error, None) => LaunchError::NotAPlugin {
+                program,
+                source: Box::new(error),
+                stderr_tail,
+            },
         }
     }
 }
@@ -234,9 +265,12 @@ impl Launch {
 async fn end_of(output: OutputPump) -> String {
     let tail = output.tail();
     output.stop().await;
-    tail.to_string()
+    tail.text()
 }
 
 fn limits(program: &std::path::Path, source: LimitsError) -> LaunchError {
-    LaunchError::Limits { program: program.to_owned(), source }
+    LaunchError::Limits {
+        program: program.to_owned(),
+        source,
+    }
 }

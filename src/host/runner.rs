@@ -65,7 +65,13 @@ pub(super) async fn run(
     mut requests: mpsc::Receiver<Request>,
     ended: watch::Sender<Option<PluginEnd>>,
 ) {
-    let Running { broker, mut child, output, mut lost, policy } = running;
+    let Running {
+        broker,
+        mut child,
+        output,
+        mut lost,
+        policy,
+    } = running;
     let mut supervisor = Supervisor::new(policy);
     let mut heard = Heard::default();
     let mut actions = Vec::new();

@@ -46,8 +46,6 @@ impl Default for StopPolicy {
 /// What happens to a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The plugin has said hello.
-    HelloReceived,
     /// The host wants the plugin stopped in order.
     StopRequested,
     /// The host has dropped the plugin's handle: nobody waits for anything.
@@ -90,13 +88,12 @@ pub(crate) enum StopSignal {
 
 /// Why a plugin's life has come to its end: the first cause counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EndCause {
+#[non_exhaustive]
+pub enum EndCause {
     /// The host has asked for it.
     Stopped,
     /// The host has dropped the handle.
     Dropped,
-    /// The plugin did not say hello in time.
-    StartTimedOut,
     /// The trunk ended first.
     TrunkEnded,
     /// The process ended first.
@@ -107,26 +104,24 @@ pub(crate) enum EndCause {
 /// `None` is never.
 ///
 /// ```text
-///           Hello              StopRequested           Drained, time:
-///           Received           send go-away            close the trunk
-///  Starting ────────► Running ──────────────► Draining ──────────────┐
-///     │                  │                       │                   │
-///     │                  │ TrunkEnded            │ TrunkEnded        │
-///     └──────────────────┴───────────────────────┴─────────────► Grace
-///       StopRequested, TrunkEnded, time: close the trunk             │ time: SIGTERM
-///                                                              Terminating
-///                                                                    │ time: SIGKILL
-///  HandleDropped: SIGKILL, from each of the states above ───────► Killing
-///                                                                    │ time
-///  Exited, from Grace, Terminating and Killing ─────────────────► Ended
-///                                                                    │
-///  Exited, from Starting, Running and Draining ───► Emptying ────────┘
-///                                                     TrunkEnded, HandleDropped, time
+///            StopRequested           Drained, time:
+///            send go-away            close the trunk
+///  Running ───────────────► Draining ───────────────┐
+///     │                        │                    │
+///     │ TrunkEnded             │ TrunkEnded         │
+///     └────────────────────────┴──────────────► Grace
+///       close the trunk                             │ time: SIGTERM
+///                                             Terminating
+///                                                   │ time: SIGKILL
+///  HandleDropped: SIGKILL, from each state above ► Killing
+///                                                   │ time
+///  Exited, from Grace, Terminating and Killing ─► Ended
+///                                                   │
+///  Exited, from Running and Draining ► Emptying ────┘
+///                                        TrunkEnded, HandleDropped, time
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The process runs and has not said hello.
-    Starting { until: Option<Instant> },
     /// The process runs and serves.
     Running,
     /// No new calls; those that run may finish.
@@ -166,20 +161,18 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// A plugin whose process has just been started and that has to say hello
-    /// within `start_timeout`.
-    pub(crate) fn new(policy: StopPolicy, start_timeout: Duration, now: Instant) -> Self {
+    /// A plugin that has just said hello.
+    pub(crate) fn new(policy: StopPolicy) -> Self {
         Self {
             policy,
-            state: State::Starting {
-                until: now.checked_add(start_timeout),
-            },
+            state: State::Running,
             cause: None,
             calls_failed: CallsFailed::No,
             actions: Vec::new(),
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn state(&self) -> State {
         self.state
     }
@@ -199,7 +192,6 @@ impl Supervisor {
     #[must_use]
     pub(crate) fn handle(&mut self, now: Instant, event: Event) -> Vec<Action> {
         match event {
-            Event::HelloReceived => self.on_hello(),
             Event::StopRequested => self.on_stop(now),
             Event::HandleDropped => self.on_handle_dropped(now),
             Event::TrunkEnded => self.on_trunk_ended(now),
@@ -224,22 +216,8 @@ impl Supervisor {
         std::mem::take(&mut self.actions)
     }
 
-    fn on_hello(&mut self) {
-        match self.state {
-            State::Starting { .. } => self.state = State::Running,
-            State::Running
-            | State::Draining { .. }
-            | State::Grace { .. }
-            | State::Terminating { .. }
-            | State::Killing { .. }
-            | State::Emptying { .. }
-            | State::Ended { .. } => {}
-        }
-    }
-
     fn on_stop(&mut self, now: Instant) {
         match self.state {
-            State::Starting { .. } => self.close(now, EndCause::Stopped),
             State::Running => {
                 self.because(EndCause::Stopped);
                 self.actions.push(Action::SendGoAway);
@@ -258,8 +236,7 @@ impl Supervisor {
 
     fn on_handle_dropped(&mut self, now: Instant) {
         match self.state {
-            State::Starting { .. }
-            | State::Running
+            State::Running
             | State::Draining { .. }
             | State::Grace { .. }
             | State::Terminating { .. } => {
@@ -276,7 +253,7 @@ impl Supervisor {
 
     fn on_trunk_ended(&mut self, now: Instant) {
         match self.state {
-            State::Starting { .. } | State::Running | State::Draining { .. } => {
+            State::Running | State::Draining { .. } => {
                 self.because(EndCause::TrunkEnded);
                 self.calls_failed = CallsFailed::At(now.checked_add(self.policy.exit_report));
                 self.actions.push(Action::CloseTrunk);
@@ -296,8 +273,7 @@ impl Supervisor {
     fn on_drained(&mut self, now: Instant) {
         match self.state {
             State::Draining { .. } => self.close(now, EndCause::Stopped),
-            State::Starting { .. }
-            | State::Running
+            State::Running
             | State::Grace { .. }
             | State::Terminating { .. }
             | State::Killing { .. }
@@ -308,7 +284,7 @@ impl Supervisor {
 
     fn on_exited(&mut self, now: Instant, exit: Exit) {
         match self.state {
-            State::Starting { .. } | State::Running | State::Draining { .. } => {
+            State::Running | State::Draining { .. } => {
                 self.because(EndCause::Exited);
                 let until = now.checked_add(self.policy.exit_report);
                 self.state = State::Emptying { exit, until };
@@ -322,7 +298,6 @@ impl Supervisor {
 
     fn on_state_timeout(&mut self, now: Instant) {
         match self.state {
-            State::Starting { .. } => self.close(now, EndCause::StartTimedOut),
             State::Draining { .. } => self.close(now, EndCause::Stopped),
             State::Grace { .. } => {
                 self.actions.push(Action::Signal(StopSignal::Terminate));
@@ -389,8 +364,7 @@ impl Supervisor {
 impl State {
     fn until(self) -> Option<Instant> {
         match self {
-            Self::Starting { until }
-            | Self::Draining { until }
+            Self::Draining { until }
             | Self::Grace { until }
             | Self::Terminating { until }
             | Self::Killing { until }

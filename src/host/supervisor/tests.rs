@@ -13,7 +13,6 @@ const POLICY: StopPolicy = StopPolicy {
     terminate: Duration::from_secs(10),
     exit_report: Duration::from_secs(5),
 };
-const START: Duration = Duration::from_secs(100);
 const EXIT: Exit = Exit {
     code: Some(3),
     signal: None,
@@ -35,7 +34,7 @@ impl Life {
     fn new() -> Self {
         let now = base();
         Self {
-            supervisor: Supervisor::new(POLICY, START, now),
+            supervisor: Supervisor::new(POLICY),
             now,
         }
     }
@@ -45,13 +44,12 @@ impl Life {
         use Event::*;
         let mut life = Self::new();
         let events: &[Event] = match stage {
-            Stage::Starting => &[],
-            Stage::Running => &[HelloReceived],
-            Stage::Draining => &[HelloReceived, StopRequested],
-            Stage::Grace | Stage::Terminating => &[HelloReceived, StopRequested, Drained],
-            Stage::Killing => &[HelloReceived, HandleDropped],
-            Stage::Emptying => &[HelloReceived, Exited(EXIT)],
-            Stage::Ended => &[HelloReceived, Exited(EXIT), TrunkEnded],
+            Stage::Running => &[],
+            Stage::Draining => &[StopRequested],
+            Stage::Grace | Stage::Terminating => &[StopRequested, Drained],
+            Stage::Killing => &[HandleDropped],
+            Stage::Emptying => &[Exited(EXIT)],
+            Stage::Ended => &[Exited(EXIT), TrunkEnded],
         };
         for event in events {
             drop(life.event(*event));
@@ -85,7 +83,6 @@ impl Life {
 
     fn stage(&self) -> Stage {
         match self.supervisor.state() {
-            State::Starting { .. } => Stage::Starting,
             State::Running => Stage::Running,
             State::Draining { .. } => Stage::Draining,
             State::Grace { .. } => Stage::Grace,
@@ -100,7 +97,6 @@ impl Life {
 /// A state without its times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
-    Starting,
     Running,
     Draining,
     Grace,
@@ -110,8 +106,8 @@ enum Stage {
     Ended,
 }
 
-const STAGES: usize = 8;
-const STIMULI: usize = 7;
+const STAGES: usize = 7;
+const STIMULI: usize = 6;
 
 /// An edge: in this stage, this event (or `None`, the passing of time) leads to
 /// that stage, with these actions.
@@ -140,19 +136,6 @@ fn edges() -> Vec<Edge> {
     ];
     let exited = Exited(EXIT);
     vec![
-        (Starting, Some(HelloReceived), Running, vec![]),
-        (
-            Starting,
-            Some(StopRequested),
-            Grace,
-            close(EndCause::Stopped),
-        ),
-        (Starting, Some(HandleDropped), Killing, drop_all.clone()),
-        (Starting, Some(TrunkEnded), Grace, vec![Action::CloseTrunk]),
-        (Starting, Some(Drained), Starting, vec![]),
-        (Starting, Some(exited), Emptying, vec![]),
-        (Starting, None, Grace, close(EndCause::StartTimedOut)),
-        (Running, Some(HelloReceived), Running, vec![]),
         (
             Running,
             Some(StopRequested),
@@ -164,7 +147,6 @@ fn edges() -> Vec<Edge> {
         (Running, Some(Drained), Running, vec![]),
         (Running, Some(exited), Emptying, vec![]),
         (Running, None, Running, vec![]),
-        (Draining, Some(HelloReceived), Draining, vec![]),
         (Draining, Some(StopRequested), Draining, vec![]),
         (
             Draining,
@@ -176,7 +158,6 @@ fn edges() -> Vec<Edge> {
         (Draining, Some(Drained), Grace, close(EndCause::Stopped)),
         (Draining, Some(exited), Emptying, vec![]),
         (Draining, None, Grace, close(EndCause::Stopped)),
-        (Grace, Some(HelloReceived), Grace, vec![]),
         (Grace, Some(StopRequested), Grace, vec![]),
         (
             Grace,
@@ -193,7 +174,6 @@ fn edges() -> Vec<Edge> {
             Terminating,
             vec![Action::Signal(StopSignal::Terminate)],
         ),
-        (Terminating, Some(HelloReceived), Terminating, vec![]),
         (Terminating, Some(StopRequested), Terminating, vec![]),
         (
             Terminating,
@@ -210,7 +190,6 @@ fn edges() -> Vec<Edge> {
             vec![end(EndCause::Stopped)],
         ),
         (Terminating, None, Killing, vec![kill]),
-        (Killing, Some(HelloReceived), Killing, vec![]),
         (Killing, Some(StopRequested), Killing, vec![]),
         (Killing, Some(HandleDropped), Killing, vec![]),
         (Killing, Some(TrunkEnded), Killing, vec![]),
@@ -225,14 +204,12 @@ fn edges() -> Vec<Edge> {
                 exit: None,
             }],
         ),
-        (Emptying, Some(HelloReceived), Emptying, vec![]),
         (Emptying, Some(StopRequested), Emptying, vec![]),
         (Emptying, Some(HandleDropped), Ended, last_words.clone()),
         (Emptying, Some(TrunkEnded), Ended, last_words.clone()),
         (Emptying, Some(Drained), Emptying, vec![]),
         (Emptying, Some(exited), Emptying, vec![]),
         (Emptying, None, Ended, last_words),
-        (Ended, Some(HelloReceived), Ended, vec![]),
         (Ended, Some(StopRequested), Ended, vec![]),
         (Ended, Some(HandleDropped), Ended, vec![]),
         (Ended, Some(TrunkEnded), Ended, vec![]),
@@ -266,7 +243,6 @@ fn every_event_in_every_state_does_what_the_table_says() {
 
 #[test]
 fn every_state_lasts_as_long_as_the_policy_says() {
-    assert_eq!(Life::at(Stage::Starting).due_in(), Some(START));
     assert_eq!(Life::at(Stage::Running).due_in(), None);
     assert_eq!(Life::at(Stage::Draining).due_in(), Some(POLICY.drain));
     assert_eq!(Life::at(Stage::Grace).due_in(), Some(POLICY.grace));
@@ -281,12 +257,7 @@ fn every_state_lasts_as_long_as_the_policy_says() {
 
 #[test]
 fn a_timer_that_fires_early_changes_nothing() {
-    for stage in [
-        Stage::Starting,
-        Stage::Draining,
-        Stage::Grace,
-        Stage::Killing,
-    ] {
+    for stage in [Stage::Draining, Stage::Grace, Stage::Killing] {
         let mut life = Life::at(stage);
         let almost = life.due_in().unwrap() - Duration::from_nanos(1);
         assert_eq!((life.wait(almost), life.stage()), (vec![], stage));
@@ -352,8 +323,7 @@ fn the_exit_may_be_awaited_longer_than_the_grace() {
         ..POLICY
     };
     let mut life = Life::new();
-    life.supervisor = Supervisor::new(policy, START, life.now);
-    drop(life.event(Event::HelloReceived));
+    life.supervisor = Supervisor::new(policy);
     drop(life.event(Event::TrunkEnded));
     assert_eq!(life.time_out(), [Action::Signal(StopSignal::Terminate)]);
     let (cause, exit) = (EndCause::TrunkEnded, Some(EXIT));
@@ -379,9 +349,8 @@ fn a_duration_beyond_the_clock_is_without_end() {
         ..POLICY
     };
     let mut life = Life::new();
-    life.supervisor = Supervisor::new(policy, Duration::MAX, life.now);
+    life.supervisor = Supervisor::new(policy);
     assert_eq!(life.due_in(), None);
-    drop(life.event(Event::HelloReceived));
     drop(life.event(Event::StopRequested));
     assert_eq!((life.stage(), life.due_in()), (Stage::Draining, None));
 }
@@ -397,7 +366,6 @@ fn the_defaults_are_as_documented() {
 
 fn stimulus() -> impl Strategy<Value = Option<Event>> {
     prop_oneof![
-        Just(Some(Event::HelloReceived)),
         Just(Some(Event::StopRequested)),
         Just(Some(Event::HandleDropped)),
         Just(Some(Event::TrunkEnded)),

@@ -79,6 +79,7 @@ impl Connection {
         let channel = ChannelKey(self.channels.insert(Channel::ours(id, target, kind)));
         self.channels_by_id.insert(id, channel);
         self.our_channels += 1;
+        self.channels_ever += 1;
         self.scheduler.push_control(Control::Open(channel));
         let stream = (kind == Kind::Bytes).then(|| {
             let stream = self.add_stream(channel, Side::Opener, kind);
@@ -205,6 +206,7 @@ impl Connection {
             self.background += u32::from(background);
             stream.send.give_head(Head::Request(head));
         }
+        self.calls_ever += 1;
         self.schedule(key);
         Ok(key)
     }

@@ -83,7 +83,8 @@ pub(crate) enum Event {
     Ended,
 }
 
-/// What a connection holds; all zero again when nothing is open.
+/// What a connection holds, all zero again when nothing is open; and what it has
+/// seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) channels: usize,
@@ -92,6 +93,10 @@ pub(crate) struct Counts {
     pub(crate) window_growth: u64,
     /// Control frames that wait to be sent.
     pub(crate) backlog: usize,
+    /// Sub-channels that were ever opened, by either side.
+    pub(crate) channels_ever: u64,
+    /// Calls that were ever made, by either side.
+    pub(crate) calls_ever: u64,
 }
 
 /// The protocol of one trunk at one end.
@@ -119,6 +124,8 @@ pub(crate) struct Connection {
     their_streams: u32,
     /// Of ours, those that do not count for draining.
     background: u32,
+    channels_ever: u64,
+    calls_ever: u64,
     scheduler: Scheduler,
     /// Control frames in the scheduler that answer the peer.
     answers: usize,
@@ -158,6 +165,8 @@ impl Connection {
             our_streams: 0,
             their_streams: 0,
             background: 0,
+            channels_ever: 0,
+            calls_ever: 0,
             scheduler: Scheduler::default(),
             answers: 0,
             events: VecDeque::new(),
@@ -185,6 +194,8 @@ impl Connection {
             streams: self.streams.len(),
             window_growth: self.pool.used(),
             backlog: self.scheduler.backlog(),
+            channels_ever: self.channels_ever,
+            calls_ever: self.calls_ever,
         }
     }
 
