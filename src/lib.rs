@@ -10,6 +10,8 @@
 #![warn(
     missing_debug_implementations,
     unreachable_pub,
+    unused_qualifications,
+    clippy::allow_attributes_without_reason,
     clippy::exhaustive_enums
 )]
 

@@ -248,7 +248,10 @@ impl Builder {
                 trunk.set_peer(peer_of(hello));
                 Ok(Broker { trunk })
             }
-            None => Err(ConnectError::Ended(link.end_reason())),
+            None => Err(match link.end_reason() {
+                EndReason::HelloTimeout => ConnectError::Timeout(self.hello_timeout),
+                reason => ConnectError::Ended(reason),
+            }),
         }
     }
 

@@ -41,13 +41,13 @@ pub struct Plugin {
 #[non_exhaustive]
 pub enum ServeError {
     /// The program was not started by a host.
-    #[error("this program is a plugin, to be started by its application: {0}")]
+    #[error("it is a plugin, which its application starts: it cannot be run by itself")]
     NotLaunched(#[source] NotLaunched),
     /// The host was there, but there was no trunk.
     #[error("the connection to the host failed")]
     Connect(#[source] ConnectError),
     /// The trunk broke.
-    #[error("the trunk to the host ended: {0}")]
+    #[error("the trunk to the host ended")]
     Ended(#[source] EndReason),
     /// The system refused what a plugin needs.
     #[error("the system refused a signal handler or a thread")]
