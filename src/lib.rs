@@ -12,6 +12,7 @@
     unreachable_pub,
     unused_qualifications,
     clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
     clippy::exhaustive_enums
 )]
 

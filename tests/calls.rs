@@ -297,7 +297,7 @@ async fn a_stalled_stream_stalls_nothing_else() {
     for _ in 0..50 {
         stalled.push(
             pair.echo()
-                .server_stream(ask.clone())
+                .server_stream(ask)
                 .await
                 .expect("begun")
                 .into_inner(),

@@ -97,7 +97,7 @@ where
 {
     loop {
         let part = std::future::poll_fn(|cx| {
-            if let Poll::Ready(_) = link.poll_failure(cx, key) {
+            if link.poll_failure(cx, key).is_ready() {
                 return Poll::Ready(Err(SendError::Stream));
             }
             ready!(link.poll_room(cx, key)).map_err(|_| SendError::Stream)?;

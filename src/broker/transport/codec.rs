@@ -13,7 +13,6 @@ use bytes::BytesMut;
 use prost::Message;
 
 use super::convert;
-use super::wire;
 use crate::broker::protocol::Frame;
 use crate::broker::protocol::Limits;
 use crate::broker::protocol::Violation;
@@ -43,7 +42,7 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Adds a frame.
     pub(super) fn push(&mut self, frame: Frame) {
-        let (message, data) = convert::to_wire(frame);
+        let (message, data) = convert::encode(frame);
         let fields = message.encoded_len();
         let data_len = if data.is_empty() {
             0
@@ -150,12 +149,13 @@ impl Decoder {
             return Ok(None);
         }
         self.expected = None;
-        let message = wire::Frame::decode((&mut self.chunks).take(expected));
-        let mut message = message.map_err(|_| Violation::Malformed)?;
-        if message.data.len() < RECEIVE_SHARED_FROM {
-            message.data = Bytes::copy_from_slice(&message.data);
+        let mut frame = convert::decode((&mut self.chunks).take(expected))?;
+        if let Frame::Stream(frame) = &mut frame
+            && frame.data.len() < RECEIVE_SHARED_FROM
+        {
+            frame.data = Bytes::copy_from_slice(&frame.data);
         }
-        convert::from_wire(message).map(Some)
+        Ok(Some(frame))
     }
 }
 

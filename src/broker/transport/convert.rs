@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use bytes::Buf;
 use bytes::Bytes;
+use prost::Message;
 
 use super::wire;
 use crate::broker::protocol::Code;
@@ -24,7 +26,11 @@ use crate::broker::protocol::Target;
 use crate::broker::protocol::Violation;
 
 /// The message without its data, and the data.
-pub(super) fn to_wire(frame: Frame) -> (wire::Frame, Bytes) {
+pub(super) fn encode(frame: Frame) -> (impl Message, Bytes) {
+    to_wire(frame)
+}
+
+fn to_wire(frame: Frame) -> (wire::Frame, Bytes) {
     let control = match frame {
         Frame::Stream(frame) => return stream_to_wire(frame),
         Frame::Hello(hello) => wire::frame::Control::Hello(hello_to_wire(hello)),
@@ -108,8 +114,13 @@ fn stream_to_wire(frame: StreamFrame) -> (wire::Frame, Bytes) {
     )
 }
 
-/// Reads a message, and checks its shape.
-pub(super) fn from_wire(message: wire::Frame) -> Result<Frame, Violation> {
+/// Reads a message, and checks its shape. Its data is a part of the buffer, if the
+/// buffer can share it.
+pub(super) fn decode(buffer: impl Buf) -> Result<Frame, Violation> {
+    from_wire(wire::Frame::decode(buffer).map_err(|_| Violation::Malformed)?)
+}
+
+fn from_wire(message: wire::Frame) -> Result<Frame, Violation> {
     let wire::Frame {
         stream,
         head,

@@ -61,6 +61,7 @@ pub struct Entry {
 /// What must hold for a write to be done. Checked together with the write, so
 /// nothing can come between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Expected {
     /// Nothing: write in any case.
     Any,
