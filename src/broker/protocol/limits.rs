@@ -4,11 +4,12 @@
 ///
 /// The fields are announced in the hello and enforced. [`Limits::worst_case`]
 /// says how much memory a hostile peer can cause with them; the defaults come
-/// to 255 MiB, of which an honest peer uses a small part.
+/// to 301 MiB, of which an honest peer uses a small part.
 ///
 /// ```
-/// let small = trunkline::Limits { streams: 64, shared_window: 1 << 20, ..Default::default() };
-/// assert!(small.worst_case() < 40 << 20);
+/// # use trunkline::Limits;
+/// let small = Limits { channels: 1024, streams: 64, shared_window: 1 << 20, ..Limits::default() };
+/// assert!(small.worst_case() < 21 << 20);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -28,7 +29,10 @@ pub struct Limits {
     /// consumed, in bytes. Default 1 MiB: what a Unix socket can carry during
     /// the time that credit takes to come back. At least `initial_window`.
     pub max_window: u32,
-    /// What all windows together may grow by, in bytes. Default 32 MiB.
+    /// What all windows together may grow by, in bytes. Default 16 MiB: as many
+    /// transfers at full speed. What is kept of it may take up to four times as much
+    /// memory, because large payloads are not copied out of the buffers that they
+    /// arrived in.
     pub shared_window: u64,
     /// The longest data of one frame, in bytes. Default 64 KiB: one HTTP/2
     /// frame, and a fraction of the time that anybody would notice. At least 1 KiB.
@@ -48,6 +52,10 @@ pub(crate) const MAX_CONTROL_BACKLOG: usize = 65_536;
 /// What a sub-channel occupies at most, in bytes: its table entries.
 const CHANNEL_SIZE: u64 = 256;
 
+/// What the connection holds, in bytes: HTTP/2's own window, its bookkeeping for small
+/// frames, and one frame that is being put together.
+const CONNECTION_SIZE: u64 = 10 * 1024 * 1024;
+
 /// The smallest window, frame and metadata that the protocol works with.
 const SMALLEST: u32 = 1024;
 
@@ -58,7 +66,7 @@ impl Default for Limits {
             streams: 4096,
             initial_window: 16 * 1024,
             max_window: 1024 * 1024,
-            shared_window: 32 * 1024 * 1024,
+            shared_window: 16 * 1024 * 1024,
             frame_data: 64 * 1024,
             metadata: 16 * 1024,
             depth: 64,
@@ -69,13 +77,14 @@ impl Default for Limits {
 impl Limits {
     /// The most memory, in bytes, that a peer can occupy with what it sends,
     /// whatever it sends: windows, heads and trailers of all streams, the shared
-    /// windows, and the tables.
+    /// windows, the tables, and what the connection itself may hold.
     pub fn worst_case(&self) -> u64 {
         let stream = u64::from(self.initial_window) + 2 * u64::from(self.metadata);
         u64::from(self.streams) * stream
-            + self.shared_window
+            + 4 * self.shared_window
             + u64::from(self.channels) * CHANNEL_SIZE
             + (MAX_CONTROL_BACKLOG as u64) * 48
+            + CONNECTION_SIZE
     }
 
     /// Checks the fields against each other.
@@ -141,5 +150,27 @@ impl PeerLimits {
     pub(crate) fn are_workable(&self) -> bool {
         let smallest = self.initial_window.min(self.frame_data).min(self.metadata);
         smallest >= SMALLEST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_usable_and_come_to_what_is_documented() {
+        let limits = Limits::default();
+        assert_eq!(limits.check(), Ok(()));
+        assert_eq!(limits.worst_case() >> 20, 301);
+    }
+
+    #[test]
+    fn a_limit_out_of_range_is_named() {
+        let limits = Limits { max_window: 1024, ..Limits::default() };
+        let error = limits.check().expect_err("below the initial window");
+        assert_eq!(
+            error.to_string(),
+            "the limit `max_window` is 1024; it must be at least 16384"
+        );
     }
 }
