@@ -17,6 +17,8 @@ mod limits;
 mod scheduler;
 mod store;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub(crate) use channel::ChannelKey;

@@ -112,4 +112,13 @@ impl Scheduler {
     pub(super) fn has_streams(&self) -> bool {
         !self.ring.is_empty()
     }
+
+    /// Entries of both queues, and how many they have memory for.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        (
+            self.control.len() + self.ring.len(),
+            self.control.capacity() + self.ring.capacity(),
+        )
+    }
 }

@@ -4,6 +4,8 @@
 //! `receive`, what is sent to it in `transmit`.
 
 mod command;
+#[cfg(test)]
+mod inspect;
 mod receive;
 mod transmit;
 
