@@ -395,8 +395,9 @@ impl Connection {
             code: Code::GoingAway,
             message,
         });
-        self.going_away = Some(GoneBy::Us);
-        self.events.push_back(Event::GoingAway);
+        if self.going_away.replace(GoneBy::Us).is_none() {
+            self.events.push_back(Event::GoingAway);
+        }
         self.check_drained();
     }
 

@@ -77,9 +77,9 @@ pub(crate) enum Event {
     Changed(StreamKey),
     /// The peer answered a ping.
     Pong(u64),
-    /// The peer goes away, or this side does: no new calls.
+    /// The peer goes away, or this side does: no new calls. Comes once.
     GoingAway,
-    /// After going away: no call runs any more.
+    /// After this side went away: no call runs any more. Comes once.
     Drained,
     /// The trunk ended. Nothing comes after this.
     Ended,
@@ -388,7 +388,8 @@ impl Connection {
 
     fn check_drained(&mut self) {
         let idle = self.our_streams == 0 && self.their_streams == 0;
-        if self.going_away.is_some() && !self.drained && idle && self.ended.is_none() {
+        let leaving = self.going_away == Some(GoneBy::Us) && self.ended.is_none();
+        if leaving && !self.drained && idle {
             self.drained = true;
             self.events.push_back(Event::Drained);
         }
@@ -417,8 +418,10 @@ impl Connection {
         }
     }
 
+    /// Why what the peer begins now is refused. A peer that goes away may have
+    /// begun it before: its farewell, a control frame, overtakes its calls.
     fn code_of_refusal(&self) -> Option<Code> {
-        self.going_away.map(|_| Code::GoingAway)
+        (self.going_away == Some(GoneBy::Us)).then_some(Code::GoingAway)
     }
 }
 

@@ -100,7 +100,6 @@ impl Connection {
                 if self.going_away.is_none() {
                     self.going_away = Some(GoneBy::Peer);
                     self.events.push_back(Event::GoingAway);
-                    self.check_drained();
                 }
             }
             code => self.end(EndReason::Accused {
