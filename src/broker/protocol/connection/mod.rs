@@ -413,7 +413,10 @@ impl Connection {
     /// reads is cut off.
     fn answer(&mut self, control: Control) {
         if self.ended.is_none() {
-            self.answers += 1;
+            // Only what is taken off the count again when it leaves.
+            if control.answers_peer_of(self.config.hello.role) {
+                self.answers += 1;
+            }
             self.scheduler.push_control(control);
         }
     }
