@@ -21,6 +21,7 @@ use crate::broker::protocol::frame::RequestHead;
 use crate::broker::protocol::frame::ResponseHead;
 use crate::broker::protocol::frame::Target;
 use crate::broker::protocol::id::Id;
+use crate::broker::protocol::limits::MAX_CONTROL_BACKLOG;
 use crate::broker::protocol::scheduler::Control;
 use crate::broker::protocol::stream::Phase;
 use crate::broker::protocol::stream::Side;
@@ -379,9 +380,13 @@ impl Connection {
         self.settle(key);
     }
 
-    /// Asks the peer for a sign of life, which comes as [`Event::Pong`].
+    /// Asks the peer for a sign of life, which comes as [`Event::Pong`]. Refused
+    /// while too much waits for a transport that takes nothing.
     pub(crate) fn ping(&mut self, token: u64) -> Result<(), StreamError> {
         self.check_alive()?;
+        if self.scheduler.backlog() >= MAX_CONTROL_BACKLOG {
+            return Err(StreamError::Local(Code::Limit));
+        }
         self.scheduler.push_control(Control::Ping(token));
         Ok(())
     }
