@@ -369,14 +369,16 @@ impl Connection {
             Phase::Done if stream.kind == Kind::Bytes => stream.send.phase != Phase::Done,
             _ => false,
         };
+        // Before the reset, which would tell the application of its own doing.
+        if let Some(stream) = self.streams.get_mut(key.0) {
+            stream.held = false;
+        }
         if !leaving {
             self.reset(key, code);
         }
-        let Some(stream) = self.streams.get_mut(key.0) else {
-            return;
-        };
-        stream.held = false;
-        stream.recv.discard();
+        if let Some(stream) = self.streams.get_mut(key.0) {
+            stream.recv.discard();
+        }
         self.settle(key);
     }
 

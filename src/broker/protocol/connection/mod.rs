@@ -200,6 +200,9 @@ impl Connection {
     /// The next thing that the layer above must hear of.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
+        if self.events.is_empty() && self.events.capacity() > 1024 {
+            self.events = VecDeque::new();
+        }
         if let Event::Changed(key) = &event
             && let Some(stream) = self.streams.get_mut(key.0)
         {
