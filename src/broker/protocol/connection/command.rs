@@ -292,12 +292,12 @@ impl Connection {
     pub(crate) fn read(&mut self, key: StreamKey) -> Result<Read, StreamError> {
         let stream = self.receiving(key)?;
         let Some((data, cost)) = stream.recv.take_data() else {
-            let done = stream.recv.phase == Phase::Done;
-            return Ok(if done {
-                Read::End(stream.recv.take_end())
-            } else {
-                Read::Pending
-            });
+            return match stream.recv.phase {
+                Phase::Done => Ok(Read::End(stream.recv.take_end())),
+                // The callee has answered: the rest of the request is not heard.
+                _ if !stream.live => Err(StreamError::Local(Code::Done)),
+                _ => Ok(Read::Pending),
+            };
         };
         let worth_it = stream.recv.window.consume(cost);
         let more_may_come = stream.live && stream.recv.phase != Phase::Done;
@@ -314,6 +314,7 @@ impl Connection {
             .get_mut(key.0)
             .ok_or(StreamError::Local(Code::Closed))?;
         match &stream.failed {
+            _ if !stream.held => Err(StreamError::Local(Code::Closed)),
             // What has arrived whole can be read, whatever became of the rest.
             Some(error) if stream.recv.phase != Phase::Done => Err(error.clone()),
             _ => Ok(stream),

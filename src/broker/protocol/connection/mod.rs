@@ -317,6 +317,8 @@ impl Connection {
             stream.send.discard();
             let (channel, id, was_ready) = (stream.channel, stream.id, stream.ready);
             stream.ready = false;
+            // The callee has answered; whoever still reads the request must know.
+            let unheard = stream.failed.is_none() && stream.recv.phase != Phase::Done;
             if let Some(id) = id {
                 self.streams_by_id.remove(&id);
             }
@@ -324,6 +326,9 @@ impl Connection {
                 self.our_streams = self.our_streams.saturating_sub(1);
             }
             self.leave_channel(channel, key, was_ready);
+            if unheard {
+                self.notify(key);
+            }
         }
         let Some(stream) = self.streams.get_mut(key.0) else {
             return;
