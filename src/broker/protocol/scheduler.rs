@@ -84,6 +84,9 @@ impl Scheduler {
     /// The stream whose turn it is, taken out. Entries of streams and channels
     /// that are gone are left to the caller, which finds nothing under the key.
     pub(super) fn pop(&mut self, channels: &mut Store<Channel>) -> Option<StreamKey> {
+        if self.ring.is_empty() && self.ring.capacity() > 1024 {
+            self.ring = VecDeque::new();
+        }
         while let Some(key) = self.ring.pop_front() {
             let Some(channel) = channels.get_mut(key.0) else {
                 continue;
