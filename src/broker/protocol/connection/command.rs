@@ -299,13 +299,32 @@ impl Connection {
                 _ => Ok(Read::Pending),
             };
         };
+        self.consumed(key, cost);
+        Ok(Read::Data(data))
+    }
+
+    /// Gives back the credit of data that nobody will ask for again.
+    fn consumed(&mut self, key: StreamKey, cost: u64) {
+        let Some(stream) = self.streams.get_mut(key.0) else {
+            return;
+        };
         let worth_it = stream.recv.window.consume(cost);
         let more_may_come = stream.live && stream.recv.phase != Phase::Done;
         if worth_it && more_may_come && !stream.recv.credit_due {
             stream.recv.credit_due = true;
             self.answer(Control::Credit(key));
         }
-        Ok(Read::Data(data))
+    }
+
+    /// Drops what arrives on a stream that was let go of while what was written
+    /// on it is on its way. It counts as consumed, for a peer that writes before
+    /// it reads.
+    pub(super) fn skip(&mut self, key: StreamKey) {
+        while let Some(stream) = self.streams.get_mut(key.0)
+            && let Some((_, cost)) = stream.recv.take_data()
+        {
+            self.consumed(key, cost);
+        }
     }
 
     fn receiving(&mut self, key: StreamKey) -> Result<&mut Stream, StreamError> {
@@ -377,6 +396,7 @@ impl Connection {
         if !leaving {
             self.reset(key, code);
         }
+        self.skip(key);
         if let Some(stream) = self.streams.get_mut(key.0) {
             stream.recv.discard();
         }

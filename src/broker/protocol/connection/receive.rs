@@ -212,6 +212,9 @@ impl Connection {
             return Ok(());
         }
         stream.recv.receive(data, end)?;
+        if !stream.held {
+            self.skip(key);
+        }
         self.notify(key);
         self.settle(key);
         Ok(())

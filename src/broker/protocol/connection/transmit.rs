@@ -75,7 +75,12 @@ impl Connection {
                 let stream = self.streams.get_mut(key.0)?;
                 stream.recv.credit_due = false;
                 let id = stream.id.filter(|_| stream.live)?;
-                let max = self.config.limits.max_window;
+                // What nobody reads need not come faster.
+                let max = if stream.held {
+                    self.config.limits.max_window
+                } else {
+                    0
+                };
                 let bytes = stream.recv.window.give(max, &mut self.pool);
                 (bytes > 0).then_some(Frame::Credit { stream: id, bytes })
             }
