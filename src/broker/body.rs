@@ -65,7 +65,14 @@ impl Body {
         channel: ChannelHold,
         scope: Option<CallScope>,
     ) -> Self {
-        Self { live: Some(Live { hold, deadline, _channel: channel, _scope: scope }) }
+        Self {
+            live: Some(Live {
+                hold,
+                deadline,
+                _channel: channel,
+                _scope: scope,
+            }),
+        }
     }
 }
 
@@ -97,13 +104,19 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(live) = &mut self.live else { return Poll::Ready(None) };
+        let Some(live) = &mut self.live else {
+            return Poll::Ready(None);
+        };
         let frame = ready!(live.poll_frame(cx));
         if !matches!(&frame, Ok(Some(frame)) if frame.is_data()) {
             // Lets go of the stream, however long the body is held.
             self.live = None;
         }
-        Poll::Ready(frame.map_err(|error| Error::from(error).to_status()).transpose())
+        Poll::Ready(
+            frame
+                .map_err(|error| Error::from(error).to_status())
+                .transpose(),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

@@ -327,7 +327,7 @@ impl Broker {
 
     /// What this end holds (all zero when nothing is open), and what it has seen.
     pub fn stats(&self) -> Stats {
-        let (counts, buffered) = self.trunk.link.counts();
+        let (counts, totals, buffered) = self.trunk.link.counts();
         let (registrations, serving) = self.trunk.registry.counts();
         Stats {
             channels: counts.channels,
@@ -336,8 +336,8 @@ impl Broker {
             serving,
             buffered,
             window_growth: counts.window_growth,
-            channels_ever: counts.channels_ever,
-            calls_ever: counts.calls_ever,
+            channels_ever: totals.channels,
+            calls_ever: totals.calls,
         }
     }
 

@@ -166,7 +166,10 @@ mod tests {
 
     #[test]
     fn a_limit_out_of_range_is_named() {
-        let limits = Limits { max_window: 1024, ..Limits::default() };
+        let limits = Limits {
+            max_window: 1024,
+            ..Limits::default()
+        };
         let error = limits.check().expect_err("below the initial window");
         assert_eq!(
             error.to_string(),

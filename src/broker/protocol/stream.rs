@@ -220,7 +220,9 @@ impl SendHalf {
 
     fn take_data(&mut self, longest: u32) -> Bytes {
         // Parts are cut from the first chunk: joining large chunks would copy them.
-        let Some(first) = self.queue.chunks.front_mut() else { return Bytes::new() };
+        let Some(first) = self.queue.chunks.front_mut() else {
+            return Bytes::new();
+        };
         let Some(part) = self.window.part_of(first.data.len(), longest) else {
             return Bytes::new();
         };

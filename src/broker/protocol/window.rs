@@ -3,9 +3,9 @@
 use super::error::Violation;
 use super::frame::FRAME_COST;
 
-/// The most credit that a stream may hold, in bytes. Credit above it is a
-/// mistake of the peer (HTTP/2 draws the same line, RFC 9113 section 6.9.1).
-const MAX_CREDIT: u64 = (1 << 31) - 1;
+/// The most credit that a stream may hold, in bytes: the largest window that
+/// [`Limits`](super::Limits) can ask for. Credit above it is a mistake of the peer.
+const MAX_CREDIT: u64 = u32::MAX as u64;
 
 /// A part of less than this is not sent if there is more: it would make many
 /// small frames of one big message. At most a quarter of the initial window, so

@@ -148,7 +148,7 @@ impl Connection {
         let channel = ChannelKey(self.channels.insert(Channel::theirs(id, kind)));
         self.channels_by_id.insert(id, channel);
         self.their_channels += 1;
-        self.channels_ever += 1;
+        self.totals.channels += 1;
         let stream = (kind == Kind::Bytes).then(|| {
             let stream = self.add_stream(channel, Side::Acceptor, kind);
             self.set_id(stream, id);
@@ -214,6 +214,9 @@ impl Connection {
             return Ok(());
         }
         stream.recv.receive(data, end)?;
+        if !stream.held {
+            self.skip(key);
+        }
         self.notify(key);
         self.settle(key);
         Ok(())
@@ -272,7 +275,7 @@ impl Connection {
         if let Some(stream) = self.streams.get_mut(key.0) {
             stream.recv.phase = Phase::Body;
         }
-        self.calls_ever += 1;
+        self.totals.calls += 1;
         self.events.push_back(Event::Called {
             stream: key,
             channel,
