@@ -225,8 +225,10 @@ impl Peer {
 
     /// Sends a head and a body and receives a body, as the specification wants
     /// it: within the windows, with credit for what was consumed. For the caller,
-    /// with a request head; for the callee, with a response head.
+    /// with a request head; for the callee, with a response head, and then the
+    /// request comes first: the callee's end would end it.
     pub async fn exchange(&mut self, stream: u64, head: Head, body: &[u8]) -> Exchange {
+        let caller = matches!(head, Head::Request(_));
         let mut head = Some(head);
         let mut rest = body;
         let mut credit = WINDOW;
@@ -234,7 +236,7 @@ impl Peer {
         let mut ended = false;
         let mut exchange = Exchange::default();
         loop {
-            while !ended {
+            while !ended && (caller || exchange.end.is_some()) {
                 let part = part_of(rest.len(), credit);
                 if head.is_none() && part == 0 && !rest.is_empty() {
                     break;
@@ -253,7 +255,7 @@ impl Peer {
                 exchange.sent += 1;
                 self.send(frame).await;
             }
-            if exchange.end.is_some() {
+            if exchange.end.is_some() && (caller || ended) {
                 return exchange;
             }
             let frame = self.expect().await;
