@@ -56,6 +56,9 @@ pub const COST: usize = 32;
 /// How long a scripted peer waits, on the paused clock: for ever would hang.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
+/// HTTP/2's own default, the least that a foreign stack may have.
+const HTTP2_WINDOW: u32 = 65_535;
+
 /// What the pipe between the two ends holds.
 const PIPE: usize = 4 << 20;
 
@@ -129,6 +132,8 @@ impl Peer {
         let connections =
             futures::stream::iter([Ok::<_, std::io::Error>(io)]).chain(futures::stream::pending());
         let server = Server::builder()
+            .initial_stream_window_size(HTTP2_WINDOW)
+            .initial_connection_window_size(HTTP2_WINDOW)
             .add_service(service)
             .serve_with_incoming(connections);
         let server = tokio::spawn(async move { server.await.expect("it serves") });
@@ -333,6 +338,8 @@ pub async fn channel(io: DuplexStream) -> Channel {
         std::future::ready(io.ok_or(std::io::Error::from(std::io::ErrorKind::NotConnected)))
     });
     Endpoint::from_static("http://trunk")
+        .initial_stream_window_size(HTTP2_WINDOW)
+        .initial_connection_window_size(HTTP2_WINDOW)
         .connect_with_connector(connector)
         .await
         .expect("HTTP/2")
