@@ -39,7 +39,9 @@ impl Connection {
         self.answer_deadline = None;
         let result = match (self.agreed.is_some(), frame) {
             (false, Frame::Hello(hello)) => self.receive_hello(hello),
-            (false, Frame::GoAway { code, message }) => self.receive_go_away(code, message),
+            (false, Frame::GoAway { code, message }) if code != Code::GoingAway => {
+                self.receive_go_away(code, message)
+            }
             (false, _) => Err(Violation::FrameBeforeHello),
             (true, frame) => self.receive(frame),
         };
