@@ -119,11 +119,11 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     while let Some(reply) = replies.message().await? {
         println!("  reply: {}", reply.text);
     }
-    let seen = plugin.broker().stats();
+    let seen = plugin.broker().totals();
     plugin.stop().await;
     println!(
         "ok: {} calls, {} sub-channels, 1 stream",
-        seen.calls_ever, seen.channels_ever
+        seen.calls, seen.channels
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -92,6 +92,7 @@ pub use broker::Role;
 pub use broker::ServiceId;
 pub use broker::Stats;
 pub use broker::SubChannel;
+pub use broker::Totals;
 pub use broker::Violation;
 pub use broker::WeakBroker;
 pub use error::Error;

@@ -331,6 +331,7 @@ async fn a_call_back_names_the_call_that_it_is_made_for() {
     let nest = support::demo::NestRequest {
         depth: 1,
         callback: 55,
+        ..Default::default()
     };
     let head = Head::Request(wire::RequestHead {
         channel: 2,

@@ -360,7 +360,6 @@ async fn after_the_peer_says_that_it_goes_away_neither_end_begins_anything() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "reported: `ByteBacklog::put` drops the stream, so the peer sees Reset CANCELLED"]
 async fn byte_streams_that_nobody_takes_are_refused_beyond_a_number() {
     let (offers, listener) = Offers::new().bytes("Blob");
     let (broker, mut peer) = connect(Way::WeDial, support::host().offers(offers)).await;

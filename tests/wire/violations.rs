@@ -538,7 +538,6 @@ async fn a_peer_that_is_silent_is_asked_and_then_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "reported: the builder's own timeout drops the trunk first, so the peer sees DONE"]
 async fn a_peer_without_a_hello_is_given_up() {
     for way in BOTH_WAYS {
         let limit = std::time::Duration::from_secs(3);

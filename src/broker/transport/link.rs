@@ -350,13 +350,13 @@ impl Link {
         self.ended().unwrap_or(EndReason::Closed)
     }
 
-    pub(crate) fn counts(&self) -> (Counts, Totals, u64) {
+    pub(crate) fn totals(&self) -> Totals {
+        self.shared.state.lock().connection.totals()
+    }
+
+    pub(crate) fn counts(&self) -> (Counts, u64) {
         let connection = &self.shared.state.lock().connection;
-        (
-            connection.counts(),
-            connection.totals(),
-            connection.buffered(),
-        )
+        (connection.counts(), connection.buffered())
     }
 }
 

@@ -23,6 +23,7 @@ use crate::broker::protocol::Frame;
 use crate::broker::protocol::Kind;
 use crate::broker::protocol::Limits;
 use crate::broker::protocol::Target;
+use crate::broker::protocol::limits::MAX_CREDIT;
 
 fn assert_none_ended(pair: &mut Pair) {
     for at in At::BOTH {
@@ -134,8 +135,8 @@ fn credit_that_crosses_the_end_of_its_stream_is_not_wrong() {
 #[test]
 fn the_largest_windows_that_limits_allow_never_hold_more_credit_than_fits() {
     let limits = Limits {
-        initial_window: u32::MAX,
-        max_window: u32::MAX,
+        initial_window: MAX_CREDIT,
+        max_window: MAX_CREDIT,
         shared_window: u64::MAX,
         ..Limits::default()
     };
@@ -146,7 +147,7 @@ fn the_largest_windows_that_limits_allow_never_hold_more_credit_than_fits() {
     let (ours, theirs) = (ours.expect("a stream"), theirs.expect("a stream"));
     // Half of the window, in a few shared chunks: nothing is allocated for it.
     let chunk = zeros(64 * 1024);
-    for _ in 0..(u32::MAX / 2) / (64 * 1024) + 2 {
+    for _ in 0..(MAX_CREDIT / 2) / (64 * 1024) + 2 {
         pair.host().write(ours, chunk.clone()).expect("open");
         assert!(pair.transmit(At::Host));
         pair.deliver(At::Host).expect("a frame");

@@ -319,7 +319,7 @@ fn limits_out_of_range_are_named() {
     let error = spoilt.check().expect_err("below the initial window");
     assert_eq!(
         error.to_string(),
-        "the limit `max_window` is 1024; it must be at least 16384"
+        "the limit `max_window` is 1024; it must be from 16384 to 2147483647"
     );
     Limits::default().check().expect("the defaults are good");
 }
