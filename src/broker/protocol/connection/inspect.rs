@@ -16,6 +16,9 @@ pub(crate) struct Tables {
 impl Connection {
     pub(crate) fn tables(&self) -> Tables {
         let (queued, queue_capacity) = self.scheduler.size();
+        let channels = self.channels.keys().into_iter();
+        let channels = channels.filter_map(|key| self.channels.get(key));
+        let ready: Vec<_> = channels.map(|channel| &channel.ready).collect();
         let counted = self.our_channels + self.their_channels + self.our_streams;
         Tables {
             entries: self.channels.len()
@@ -23,6 +26,7 @@ impl Connection {
                 + self.channels_by_id.len()
                 + self.streams_by_id.len()
                 + queued
+                + ready.iter().map(|ready| ready.len()).sum::<usize>()
                 + self.answers
                 + (counted + self.their_streams) as usize,
             capacity: self.channels.capacity()
@@ -30,6 +34,7 @@ impl Connection {
                 + self.channels_by_id.capacity()
                 + self.streams_by_id.capacity()
                 + queue_capacity
+                + ready.iter().map(|ready| ready.capacity()).sum::<usize>()
                 + self.events.capacity(),
             answers: self.answers,
         }

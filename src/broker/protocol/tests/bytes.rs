@@ -87,17 +87,29 @@ fn an_end_and_a_drop_deliver_everything_and_then_reset_the_unread_direction() {
     finish(pair.host(), ours);
     pair.host().release(ours, Code::Cancelled);
     pair.settle();
-    let mut arrived = 0;
-    loop {
-        let (bytes, reached) = read(pair.plugin(), theirs);
-        arrived += bytes.len();
-        match reached {
-            Reached::Pause => pair.settle(),
-            Reached::End(_) => break,
-            Reached::Failure(error) => panic!("{error:?} after {arrived}"),
-        }
-    }
+    let (arrived, reached) = pair.read_to_end(At::Plugin, theirs);
+    assert!(matches!(reached, Reached::End(Some(_))), "{reached:?}");
     assert_eq!(arrived, total);
+    assert!(matches!(
+        pair.plugin().write(theirs, zeros(1)),
+        Err(StreamError::Peer(Code::Cancelled))
+    ));
+    pair.plugin().release(theirs, Code::Cancelled);
+    pair.assert_nothing_left();
+}
+
+#[test]
+fn a_drop_after_the_end_has_left_resets_the_unread_direction_at_once() {
+    let (mut pair, ours, theirs) = duplex();
+    finish(pair.host(), ours);
+    pair.settle();
+    pair.host().release(ours, Code::Cancelled);
+    pair.settle();
+    let (_, reached) = read(pair.plugin(), theirs);
+    assert!(
+        matches!(reached, Reached::End(Some(_))),
+        "it had ended well"
+    );
     assert!(matches!(
         pair.plugin().write(theirs, zeros(1)),
         Err(StreamError::Peer(Code::Cancelled))
@@ -115,7 +127,8 @@ fn an_end_and_a_drop_deliver_everything_to_a_peer_that_writes_before_it_reads() 
     pair.host().release(ours, Code::Cancelled);
     let mut read_so_far = 0;
     // An echo: it reads on only when what it wrote has left.
-    loop {
+    for turn in 0.. {
+        assert!(turn < 1000, "stuck after {read_so_far} bytes");
         pair.settle();
         let flushed = pair.plugin().is_flushed(theirs);
         if matches!(flushed, Ok(false)) {

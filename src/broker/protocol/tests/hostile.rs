@@ -31,10 +31,17 @@ use crate::broker::protocol::Target;
 /// What the peer sends, or what the application at this end does meanwhile.
 #[derive(Clone, Debug)]
 enum Step {
-    Frame(Frame),
+    /// A frame as it is: most likely the end of the trunk.
+    Wild(Frame),
+    /// A frame for a channel or stream that there is or was.
+    About {
+        pick: usize,
+        frame: Frame,
+    },
     /// An open or a request with the next number that the peer may use.
     Open(Kind),
     Request {
+        pick: usize,
         head: RequestHead,
         data: Bytes,
         end: bool,
@@ -48,13 +55,25 @@ enum Step {
     Take(u8),
 }
 
-/// A number that is likely to be in use.
+/// A number that may be in use.
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![9 => 1..16u64, 1 => 1..u64::MAX]
 }
 
+/// The frame, for another channel or stream.
+fn about(number: u64, mut frame: Frame) -> Frame {
+    match &mut frame {
+        Frame::Stream(StreamFrame { stream: it, .. })
+        | Frame::Credit { stream: it, .. }
+        | Frame::Reset { stream: it, .. }
+        | Frame::Close { channel: it, .. } => *it = id(number),
+        _ => {}
+    }
+    frame
+}
+
 fn end() -> impl Strategy<Value = Option<End>> {
-    prop_oneof![4 => Just(None), 1 => Just(Some(End::default()))]
+    prop_oneof![9 => Just(None), 1 => Just(Some(End::default()))]
 }
 
 fn code() -> impl Strategy<Value = Code> {
@@ -62,13 +81,13 @@ fn code() -> impl Strategy<Value = Code> {
 }
 
 fn payload() -> impl Strategy<Value = Bytes> {
-    prop_oneof![Just(0), 1..3100usize].prop_map(zeros)
+    prop_oneof![5 => Just(0), 20 => 1..1000usize, 1 => 1000..3100usize].prop_map(zeros)
 }
 
 fn stream_frame() -> impl Strategy<Value = Frame> {
     let head = prop_oneof![
-        12 => Just(None),
-        2 => Just(Some(Head::Response(ResponseHead::default()))),
+        60 => Just(None),
+        10 => Just(Some(Head::Response(ResponseHead::default()))),
         1 => number().prop_map(|channel| Some(Head::Request(request_head(channel)))),
     ];
     (number(), head, payload(), end()).prop_map(|(number, head, data, end)| {
@@ -84,7 +103,7 @@ fn stream_frame() -> impl Strategy<Value = Frame> {
 fn frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         12 => stream_frame(),
-        3 => (number(), prop_oneof![9 => 0..5000u32, 1 => any::<u32>()])
+        3 => (number(), prop_oneof![60 => 0..5000u32, 1 => any::<u32>()])
             .prop_map(|(number, bytes)| Frame::Credit { stream: id(number), bytes }),
         2 => (number(), code()).prop_map(|(number, code)| Frame::Reset { stream: id(number), code }),
         1 => (number(), code()).prop_map(|(number, code)| Frame::Close { channel: id(number), code }),
@@ -96,14 +115,16 @@ fn frame() -> impl Strategy<Value = Frame> {
 
 fn request() -> impl Strategy<Value = Step> {
     let parent = proptest::option::of(number().prop_map(id));
-    (1..8u64, parent, 0..80u32, payload(), any::<bool>()).prop_map(
-        |(channel, parent, depth, data, end)| {
-            let head = RequestHead {
+    (any::<usize>(), parent, 0..80u32, payload(), any::<bool>()).prop_map(
+        |(pick, parent, depth, data, end)| Step::Request {
+            pick,
+            head: RequestHead {
                 parent,
                 depth,
-                ..request_head(2 * channel)
-            };
-            Step::Request { head, data, end }
+                ..request_head(2)
+            },
+            data,
+            end,
         },
     )
 }
@@ -111,7 +132,9 @@ fn request() -> impl Strategy<Value = Step> {
 fn step() -> impl Strategy<Value = Step> {
     let kind = || prop_oneof![3 => Just(Kind::Calls), 1 => Just(Kind::Bytes)];
     prop_oneof![
-        10 => frame().prop_map(Step::Frame),
+        1 => proptest::option::weighted(0.1, frame())
+            .prop_map(|frame| frame.map_or(Step::Take(1), Step::Wild)),
+        24 => (any::<usize>(), frame()).prop_map(|(pick, frame)| Step::About { pick, frame }),
         4 => kind().prop_map(Step::Open),
         8 => request(),
         2 => kind().prop_map(Step::OpenOurs),
@@ -125,6 +148,9 @@ struct Siege {
     peer: Peer,
     limits: Limits,
     next: u64,
+    /// Numbers of channels that the peer opened, and of all streams.
+    callable: Vec<u64>,
+    used: Vec<u64>,
     channels: Vec<ChannelKey>,
     held: Vec<StreamKey>,
     ended: usize,
@@ -136,6 +162,8 @@ impl Siege {
             peer: Peer::connected_with(limits.clone()),
             limits,
             next: 2,
+            callable: Vec::new(),
+            used: Vec::new(),
             channels: Vec::new(),
             held: Vec::new(),
             ended: 0,
@@ -149,15 +177,38 @@ impl Siege {
 
     fn apply(&mut self, step: Step) {
         match step {
-            Step::Frame(frame) => self.peer.send(frame),
+            Step::Wild(frame) => self.peer.send(frame),
+            Step::About { pick, frame } => {
+                let numbers = match &frame {
+                    Frame::Close { .. } => &self.callable,
+                    _ => &self.used,
+                };
+                if let Some(number) = numbers.get(pick % numbers.len().max(1)) {
+                    self.peer.send(about(*number, frame));
+                }
+            }
             Step::Open(kind) => {
                 let number = self.take_number();
+                match kind {
+                    Kind::Calls => self.callable.push(number),
+                    Kind::Bytes => self.used.push(number),
+                }
                 self.peer.send(open_kind(number, kind));
             }
-            Step::Request { head, data, end } => {
-                let stream = id(self.take_number());
+            Step::Request {
+                pick,
+                mut head,
+                data,
+                end,
+            } => {
+                let Some(channel) = self.callable.get(pick % self.callable.len().max(1)) else {
+                    return;
+                };
+                head.channel = id(*channel);
+                let number = self.take_number();
+                self.used.push(number);
                 self.peer.send(Frame::Stream(StreamFrame {
-                    stream,
+                    stream: id(number),
                     head: Some(Head::Request(head)),
                     data,
                     end: end.then(End::default),
@@ -180,7 +231,11 @@ impl Siege {
             Step::Serve { pick, what } => self.serve(pick, what),
             Step::Take(count) => {
                 for _ in 0..count {
-                    self.peer.machine.poll_transmit();
+                    if let Some(Frame::Stream(frame)) = self.peer.machine.poll_transmit()
+                        && let Some(Head::Request(_)) = frame.head
+                    {
+                        self.used.push(frame.stream.get());
+                    }
                 }
             }
         }
@@ -200,9 +255,13 @@ impl Siege {
             0 => machine
                 .respond(key, ok())
                 .and_then(|()| machine.finish(key, End::default())),
-            1 if machine.has_room(key).unwrap_or(false) => machine
+            1 => match machine
                 .respond(key, ok())
-                .and_then(|()| machine.write(key, zeros(2000))),
+                .and_then(|()| machine.has_room(key))
+            {
+                Ok(true) => machine.write(key, zeros(2000)),
+                _ => Ok(()),
+            },
             2 => machine.read_head(key).map(|_| ()),
             3..6 => machine.read(key).map(|_| ()),
             6 => {
@@ -254,12 +313,12 @@ impl Siege {
 }
 
 proptest! {
-    #![proptest_config(cases(256))]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn whatever_a_peer_sends_the_machine_stands_and_keeps_to_its_limits(
         limits in limits(),
-        steps in vec(step(), 0..120),
+        steps in vec(step(), 0..200),
     ) {
         let mut siege = Siege::new(limits);
         steps.into_iter().for_each(|step| siege.apply(step));

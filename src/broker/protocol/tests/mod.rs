@@ -273,6 +273,24 @@ impl Pair {
         events.filter_map(called).last().expect("a call arrived")
     }
 
+    /// Reads a stream to its end or failure, moving what there is to move
+    /// whenever it pauses. Returns how many bytes there were.
+    pub(super) fn read_to_end(&mut self, at: At, key: StreamKey) -> (usize, Reached) {
+        let mut count = 0;
+        loop {
+            let (bytes, reached) = read(self.at(at), key);
+            count += bytes.len();
+            match reached {
+                Reached::Pause => {
+                    let moved = self.step();
+                    assert!(moved || !bytes.is_empty(), "stuck after {count} bytes");
+                    self.settle();
+                }
+                reached => return (count, reached),
+            }
+        }
+    }
+
     /// What has been let go of has left nothing at either end.
     pub(super) fn assert_nothing_left(&mut self) {
         self.settle();
