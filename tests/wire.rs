@@ -7,6 +7,8 @@ mod support;
 #[path = "support/raw.rs"]
 mod raw;
 
+#[path = "wire/bytes.rs"]
+mod bytes;
 #[path = "wire/calls.rs"]
 mod calls;
 #[path = "wire/carrier.rs"]
@@ -15,15 +17,19 @@ mod carrier;
 mod endings;
 #[path = "wire/flow.rs"]
 mod flow;
+#[path = "wire/hello.rs"]
+mod hello;
 #[path = "wire/opening.rs"]
 mod opening;
+#[path = "wire/strangers.rs"]
+mod strangers;
 #[path = "wire/violations.rs"]
 mod violations;
 
 use std::convert::Infallible;
 use std::future::Ready;
 
-use bytes::Bytes;
+use ::bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::Full;
 use prost::Message;

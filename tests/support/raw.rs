@@ -24,11 +24,22 @@ use trunkline::Broker;
 use trunkline::Builder;
 use trunkline::ConnectError;
 
+#[path = "raw/frames.rs"]
+pub mod frames;
+
 pub mod wire {
-    #![allow(unused_qualifications, clippy::use_self, reason = "generated")]
+    #![allow(
+        unused_qualifications,
+        clippy::use_self,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
     include!(concat!(env!("OUT_DIR"), "/foreign/trunkline.broker.v1.rs"));
 }
 
+use frames::control;
+use frames::give;
+use frames::ok;
 use wire::Code;
 use wire::Frame;
 use wire::Role;
@@ -362,128 +373,4 @@ impl broker_server::Broker for ForeignServer {
         started.await.expect("the test waits");
         Ok(Response::new(Box::pin(ReceiverStream::new(frames).map(Ok))))
     }
-}
-
-// Frames, in short.
-
-pub fn control(control: Control) -> Frame {
-    Frame {
-        control: Some(control),
-        ..Frame::default()
-    }
-}
-
-pub fn open_named(channel: u64, service: &str) -> Frame {
-    open(channel, wire::open::Target::Service(service.into()))
-}
-
-pub fn open_id(channel: u64, id: u64) -> Frame {
-    open(channel, wire::open::Target::Registered(id))
-}
-
-fn open(channel: u64, target: wire::open::Target) -> Frame {
-    control(Control::Open(wire::Open {
-        channel,
-        target: Some(target),
-        kind: wire::Kind::Calls.into(),
-    }))
-}
-
-pub fn open_bytes(channel: u64, service: &str) -> Frame {
-    control(Control::Open(wire::Open {
-        channel,
-        target: Some(wire::open::Target::Service(service.into())),
-        kind: wire::Kind::Bytes.into(),
-    }))
-}
-
-pub fn close(channel: u64, code: Code) -> Frame {
-    let code = code.into();
-    control(Control::Close(wire::Close { channel, code }))
-}
-
-pub fn reset(stream: u64, code: Code) -> Frame {
-    let code = code.into();
-    control(Control::Reset(wire::Reset { stream, code }))
-}
-
-pub fn give(stream: u64, bytes: usize) -> Frame {
-    let bytes = u32::try_from(bytes).expect("fits");
-    control(Control::Credit(wire::Credit { stream, bytes }))
-}
-
-pub fn ping(token: u64) -> Frame {
-    control(Control::Ping(wire::Ping { token }))
-}
-
-pub fn go_away(code: Code) -> Frame {
-    let message = "the script says so".into();
-    let code = code.into();
-    control(Control::GoAway(wire::GoAway { code, message }))
-}
-
-pub fn request_head(channel: u64, path: &str) -> Head {
-    Head::Request(wire::RequestHead {
-        channel,
-        path: path.into(),
-        ..wire::RequestHead::default()
-    })
-}
-
-/// The head of a call, with neither data nor end.
-pub fn request(stream: u64, channel: u64, path: &str) -> Frame {
-    Frame {
-        stream,
-        head: Some(request_head(channel, path)),
-        ..Frame::default()
-    }
-}
-
-pub fn response(stream: u64) -> Frame {
-    Frame {
-        stream,
-        head: Some(Head::Response(wire::ResponseHead::default())),
-        ..Frame::default()
-    }
-}
-
-pub fn data(stream: u64, data: impl Into<Vec<u8>>) -> Frame {
-    Frame {
-        stream,
-        data: data.into(),
-        ..Frame::default()
-    }
-}
-
-/// An end that says nothing; the callee's says `ok`.
-pub fn end(stream: u64) -> Frame {
-    Frame {
-        stream,
-        end: Some(wire::End::default()),
-        ..Frame::default()
-    }
-}
-
-pub fn ok() -> wire::End {
-    wire::End {
-        grpc_status: Some(0),
-        ..wire::End::default()
-    }
-}
-
-pub fn header(name: &str, value: impl Into<Vec<u8>>) -> wire::Header {
-    wire::Header {
-        name: name.into(),
-        value: value.into(),
-    }
-}
-
-/// A gRPC message in its frame, as it stands in a call's data.
-pub fn message(message: &impl prost::Message) -> Vec<u8> {
-    let message = message.encode_to_vec();
-    let len = u32::try_from(message.len()).expect("fits");
-    let mut framed = vec![0];
-    framed.extend_from_slice(&len.to_be_bytes());
-    framed.extend(message);
-    framed
 }

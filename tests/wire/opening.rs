@@ -9,17 +9,17 @@ use super::offers;
 use super::ours;
 use super::raw::BOTH_WAYS;
 use super::raw::Way;
-use super::raw::close;
 use super::raw::connect;
-use super::raw::data;
-use super::raw::end;
-use super::raw::go_away;
-use super::raw::header;
-use super::raw::open_bytes;
-use super::raw::open_id;
-use super::raw::open_named;
-use super::raw::request;
-use super::raw::request_head;
+use super::raw::frames::close;
+use super::raw::frames::data;
+use super::raw::frames::end;
+use super::raw::frames::go_away;
+use super::raw::frames::header;
+use super::raw::frames::open_bytes;
+use super::raw::frames::open_id;
+use super::raw::frames::open_named;
+use super::raw::frames::request;
+use super::raw::frames::request_head;
 use super::raw::wire;
 use super::raw::wire::Code;
 use super::raw::wire::Frame;
@@ -157,14 +157,16 @@ async fn an_unknown_code_ends_what_it_is_about_like_done() {
         stream: 3,
         code: 4711,
     };
-    peer.send(super::raw::control(Control::Reset(reset))).await;
+    peer.send(super::raw::frames::control(Control::Reset(reset)))
+        .await;
     let status = call.await.expect("no panic").expect_err("reset");
     assert_eq!(reason(&status), Some(Reason::Closed));
     let away = wire::GoAway {
         code: 4711,
         message: "new in version 9".into(),
     };
-    peer.send(super::raw::control(Control::GoAway(away))).await;
+    peer.send(super::raw::frames::control(Control::GoAway(away)))
+        .await;
     let end = broker.closed().await;
     assert!(matches!(end, trunkline::EndReason::PeerClosed), "{end:?}");
 }
@@ -248,7 +250,8 @@ async fn the_limits_of_the_peer_are_kept_without_asking_it() {
         metadata: 1024,
         ..answer.limits.expect("limits")
     });
-    peer.send(super::raw::control(Control::Hello(answer))).await;
+    peer.send(super::raw::frames::control(Control::Hello(answer)))
+        .await;
     let broker = ours.await.expect("no panic").expect("a trunk");
 
     let channel = broker.open("peer.Thing").expect("open");
@@ -325,8 +328,8 @@ async fn an_end_that_goes_away_takes_only_nested_calls() {
         assert_eq!(got.body, b"nested");
 
         let answer = Frame {
-            end: Some(super::raw::ok()),
-            ..super::raw::response(3)
+            end: Some(super::raw::frames::ok()),
+            ..super::raw::frames::response(3)
         };
         peer.send(answer).await;
         outer.await.expect("no panic").expect("answered");
