@@ -18,6 +18,7 @@ use tonic::Status;
 use tonic::body::Body as TonicBody;
 use tonic::codegen::StdError;
 use tower_service::Service;
+use tracing::Instrument;
 
 use super::body::RequestBody;
 use super::body::StreamHold;
@@ -100,14 +101,15 @@ pub(super) fn serve(link: Link, stream: StreamKey, head: RequestHead, handler: &
         return;
     };
     let handler = handler.clone();
-    tokio::spawn(context.scope(async move {
+    let work = context.scope(async move {
         let hold = hold;
         let work = run(&hold, handler.handle(request));
         match deadline {
             Some(deadline) => within(deadline, &hold, work).await,
             None => work.await,
         }
-    }));
+    });
+    tokio::spawn(work.in_current_span());
 }
 
 fn request_of(head: RequestHead, link: &Link, key: StreamKey) -> Option<Request<TonicBody>> {
