@@ -28,6 +28,7 @@ use crate::harness::host;
 use crate::harness::impatient;
 use crate::harness::is_running;
 use crate::harness::kill;
+use crate::harness::state;
 use crate::harness::stop;
 use crate::harness::tell;
 use crate::harness::within;
@@ -265,6 +266,10 @@ async fn a_plugin_that_stops_itself_falls_silent_and_is_killed() {
 async fn without_keep_alive_a_plugin_that_is_stopped_is_left_alone_and_goes_on() {
     let plugin = good().await;
     kill(plugin.pid(), Signal::STOP);
+    eventually("it is stopped", || {
+        (state(plugin.pid()) == Some('T')).then_some(())
+    })
+    .await;
     assert_hangs(&plugin).await;
     kill(plugin.pid(), Signal::CONT);
     assert_works(&plugin).await;

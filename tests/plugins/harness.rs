@@ -15,6 +15,7 @@ use tonic::Status;
 use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::field::Visit;
+use tracing::level_filters::LevelFilter;
 use tracing::span;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::Layer;
@@ -142,15 +143,14 @@ pub async fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> 
 
 /// Whether a process runs: it is there, and no zombie.
 pub fn is_running(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
+    !matches!(state(pid), Some('Z' | 'X') | None)
+}
+
+/// What a process does: `T` is stopped, `Z` is a zombie. `None` is that it is gone.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before the state may hold anything, so from the back.
-    let state = stat
-        .rsplit(')')
-        .next()
-        .and_then(|rest| rest.trim().chars().next());
-    !matches!(state, Some('Z' | 'X') | None)
+    stat.rsplit(')').next()?.trim().chars().next()
 }
 
 /// Nothing is left of a plugin that has ended, no zombie either.
@@ -172,9 +172,11 @@ pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc").count() - 1
 }
 
-/// Threads of this process.
-pub fn threads() -> usize {
-    fs::read_dir("/proc/self/task").expect("/proc").count()
+/// Threads of this process whose name begins so.
+pub fn threads(name: &str) -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc");
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|comm| comm.starts_with(name)).count()
 }
 
 /// Children of this process that have ended and that nobody has waited for, and
@@ -231,8 +233,8 @@ impl Captured {
     }
 }
 
-/// Takes in all tracing events of this thread while it exists, and so of a test
-/// whose runtime has no other.
+/// Takes in the tracing events of this thread, from INFO up, while it exists: all of
+/// a test whose runtime has no other thread.
 pub struct Capture {
     events: Arc<Mutex<Vec<Captured>>>,
     _guard: DefaultGuard,
@@ -241,7 +243,8 @@ pub struct Capture {
 impl Capture {
     pub fn start() -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
-        let subscriber = tracing_subscriber::registry().with(CaptureLayer(events.clone()));
+        let layer = CaptureLayer(events.clone()).with_filter(LevelFilter::INFO);
+        let subscriber = tracing_subscriber::registry().with(layer);
         Self {
             events,
             _guard: tracing::subscriber::set_default(subscriber),

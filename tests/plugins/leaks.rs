@@ -1,7 +1,9 @@
 //! After many lives nothing is left: no descriptor, thread, task or zombie.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use crate::harness::LONG;
 use crate::harness::alone;
 use crate::harness::assert_works;
 use crate::harness::children;
@@ -23,7 +25,7 @@ fn held() -> BTreeMap<&'static str, usize> {
         .num_alive_tasks();
     BTreeMap::from([
         ("descriptors", descriptors()),
-        ("threads", threads()),
+        ("threads", threads("")),
         ("tasks", tasks),
         ("children", children().len()),
     ])
@@ -31,10 +33,13 @@ fn held() -> BTreeMap<&'static str, usize> {
 
 /// Waits until this process holds what it held before.
 async fn assert_as_before(before: &BTreeMap<&'static str, usize>) {
-    eventually(&format!("it holds {before:?} again"), || {
-        (held() == *before).then_some(())
-    })
-    .await;
+    let settled = async {
+        while held() != *before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let settled = tokio::time::timeout(LONG, settled).await;
+    assert!(settled.is_ok(), "it held {before:?} and holds {:?}", held());
 }
 
 /// So that what is made once is there.
@@ -44,6 +49,10 @@ async fn warm_up() {
         assert_works(&plugin).await;
         stop(plugin).await;
     }
+    eventually("the threads of those lives have ended", || {
+        (threads("trunkline") == 0).then_some(())
+    })
+    .await;
 }
 
 #[test]

@@ -108,19 +108,6 @@ impl Raw {
         Ok(())
     }
 
-    /// Waits until what was sent has left this process, as far as HTTP/2 tells.
-    pub async fn flush(&mut self) {
-        while self.send.capacity() == 0 {
-            self.send.reserve_capacity(1);
-            if std::future::poll_fn(|cx| self.send.poll_capacity(cx))
-                .await
-                .is_none()
-            {
-                return;
-            }
-        }
-    }
-
     /// The host's next frame; `None` when it has ended the trunk.
     pub async fn next(&mut self) -> Option<wire::Frame> {
         loop {
