@@ -1,11 +1,13 @@
 //! What the tests of real processes share: hosts, plugins, and looking at the system.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::Once;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,7 +19,6 @@ use tracing::field::Field;
 use tracing::field::Visit;
 use tracing::level_filters::LevelFilter;
 use tracing::span;
-use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::layer::SubscriberExt;
@@ -237,18 +238,25 @@ impl Captured {
 /// a test whose runtime has no other thread.
 pub struct Capture {
     events: Arc<Mutex<Vec<Captured>>>,
-    _guard: DefaultGuard,
+}
+
+thread_local! {
+    static CAPTURE: RefCell<Option<Arc<Mutex<Vec<Captured>>>>> = const { RefCell::new(None) };
 }
 
 impl Capture {
+    /// Sets up one subscriber for all threads. With one for each thread, `tracing`
+    /// may take a callsite for unwanted that a thread without any has come to first.
     pub fn start() -> Self {
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            let layer = CaptureLayer.with_filter(LevelFilter::INFO);
+            let subscriber = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::set_global_default(subscriber).expect("the first");
+        });
         let events = Arc::new(Mutex::new(Vec::new()));
-        let layer = CaptureLayer(events.clone()).with_filter(LevelFilter::INFO);
-        let subscriber = tracing_subscriber::registry().with(layer);
-        Self {
-            events,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        CAPTURE.set(Some(events.clone()));
+        Self { events }
     }
 
     pub fn all(&self) -> Vec<Captured> {
@@ -277,7 +285,13 @@ impl Capture {
     }
 }
 
-struct CaptureLayer(Arc<Mutex<Vec<Captured>>>);
+impl Drop for Capture {
+    fn drop(&mut self) {
+        CAPTURE.set(None);
+    }
+}
+
+struct CaptureLayer;
 
 #[derive(Default)]
 struct Texts(BTreeMap<String, String>);
@@ -303,6 +317,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CaptureLayer {
     }
 
     fn on_event(&self, event: &tracing::Event<'_>, cx: Context<'_, S>) {
+        let Some(events) = CAPTURE.with_borrow(Option::clone) else {
+            return;
+        };
         let mut texts = Texts::default();
         event.record(&mut texts);
         let spans = cx
@@ -317,7 +334,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CaptureLayer {
             (span.name().to_owned(), fields.unwrap_or_default())
         });
         let metadata = event.metadata();
-        self.0.lock().push(Captured {
+        events.lock().push(Captured {
             level: *metadata.level(),
             target: metadata.target().to_owned(),
             fields: texts.0,

@@ -14,12 +14,13 @@ pub async fn commit(crime: &str, rest: &str) -> Result<String, Status> {
         "segv" => raise_for_good(Signal::SEGV),
         "abort" => std::process::abort(),
         "exit" => std::process::exit(rest.parse().unwrap_or(1)),
-        "stop-oneself" => raise(Signal::STOP),
+        "stop-oneself" => {
+            raise(Signal::STOP);
+            hang()
+        }
         "block" => {
             println!("blocked");
-            loop {
-                thread::park();
-            }
+            hang()
         }
         "print" => print(rest),
         "leave-a-child" => return leave_a_child(rest),
@@ -30,6 +31,13 @@ pub async fn commit(crime: &str, rest: &str) -> Result<String, Status> {
         }
     }
     Ok(String::new())
+}
+
+/// Keeps the runtime from doing anything else.
+fn hang() -> ! {
+    loop {
+        thread::park();
+    }
 }
 
 fn raise(signal: Signal) {
