@@ -101,7 +101,7 @@ pub(super) fn serve(link: Link, stream: StreamKey, head: RequestHead, handler: &
         return;
     };
     let handler = handler.clone();
-    let call = context.scope(async move {
+    let work = context.scope(async move {
         let hold = hold;
         let work = run(&hold, handler.handle(request));
         match deadline {
@@ -109,7 +109,7 @@ pub(super) fn serve(link: Link, stream: StreamKey, head: RequestHead, handler: &
             None => work.await,
         }
     });
-    tokio::spawn(call.in_current_span());
+    tokio::spawn(work.in_current_span());
 }
 
 fn request_of(head: RequestHead, link: &Link, key: StreamKey) -> Option<Request<TonicBody>> {

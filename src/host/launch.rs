@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tonic::server::NamedService;
 use tracing::Instrument;
 use tracing::Span;
@@ -27,10 +28,12 @@ use crate::host::command::PluginCommand;
 use crate::host::error::LaunchError;
 use crate::host::handle::PluginHandle;
 use crate::host::output::OutputPump;
+use crate::host::process::Child;
 use crate::host::process::Process;
 use crate::host::runner;
 use crate::host::runner::Running;
 use crate::host::supervisor::StopPolicy;
+use crate::host::supervisor::UNKILLABLE_AFTER;
 use crate::services::log::LogService;
 use crate::services::state::StateService;
 
@@ -168,7 +171,7 @@ impl Launch {
         };
         let grants = &self.grants;
         let offers = self.host.offers_to(&info).service(log);
-        let (lost, last_words) = runner::last_words();
+        let (mut lost, last_words) = runner::last_words();
         let mut builder = builder
             .name(&self.host.name, &self.host.version)
             .run(run)
@@ -183,9 +186,16 @@ impl Launch {
         let connecting = builder.dial(trunk);
         tokio::pin!(connecting);
         let connected = tokio::select! {
+            biased;
             connected = &mut connecting => connected,
+            // Lost before it was up: `failed` finds out why.
+            () = lost.asked() => {
+                lost.know_nothing();
+                (&mut connecting).await
+            }
             // Whoever else holds its end of the trunk, the plugin is gone.
             exit = child.wait() => {
+                lost.know_nothing();
                 // What it said before it died may still be on the way.
                 let rest = tokio::time::timeout(EXIT_REPORT, &mut connecting).await;
                 drop(rest);
@@ -213,7 +223,7 @@ impl Launch {
     async fn failed(
         self,
         error: ConnectError,
-        mut child: crate::host::process::Child,
+        mut child: Child,
         output: OutputPump,
     ) -> LaunchError {
         let program = self.command.program().to_owned();
@@ -227,8 +237,9 @@ impl Launch {
             }
             _ => None,
         };
-        // Kills it, if it runs.
-        drop(child);
+        if exit.is_none() {
+            end(&mut child).await;
+        }
         let stderr_tail = end_of(output).await;
         match (error, exit) {
             (ConnectError::Timeout(after), _) => LaunchError::TimedOut {
@@ -258,6 +269,19 @@ impl Launch {
                 stderr_tail,
             },
         }
+    }
+}
+
+/// Kills the process, and waits until it is gone.
+async fn end(child: &mut Child) {
+    if let Err(error) = child.signal(Signal::KILL) {
+        tracing::error!(%error, "a plugin that did not start cannot be killed");
+    }
+    if tokio::time::timeout(UNKILLABLE_AFTER, child.wait())
+        .await
+        .is_err()
+    {
+        tracing::error!("a plugin that did not start was killed, and has not ended");
     }
 }
 

@@ -35,8 +35,36 @@ pub(super) struct Running {
 /// How the driver of a trunk asks why its connection was lost, and is answered.
 #[derive(Debug)]
 pub(super) struct LostTrunk {
-    asked: oneshot::Receiver<()>,
+    /// `None` when it has been heard.
+    asked: Option<oneshot::Receiver<()>>,
     answer: Option<oneshot::Sender<Arc<ProcessEnded>>>,
+    /// The driver has asked, and not been answered.
+    waits: bool,
+}
+
+impl LostTrunk {
+    /// Ready, once, when the connection is lost, or it is clear that it ends otherwise.
+    pub(super) async fn asked(&mut self) {
+        match &mut self.asked {
+            Some(asked) => self.waits = asked.await.is_ok(),
+            None => std::future::pending().await,
+        }
+        self.asked = None;
+    }
+
+    /// Lets the driver end the trunk without knowing more.
+    pub(super) fn know_nothing(&mut self) {
+        self.waits = false;
+        self.answer = None;
+    }
+
+    fn tell(&mut self, ended: &Arc<ProcessEnded>) {
+        self.waits = false;
+        if let Some(answer) = self.answer.take() {
+            // The driver may have ended without asking.
+            let _ = answer.send(ended.clone());
+        }
+    }
 }
 
 /// Connects the end of a trunk's connection with what is known of its process.
@@ -48,8 +76,12 @@ pub(super) fn last_words() -> (LostTrunk, LastWords) {
         let _ = ask.send(());
         answered.await.ok().map(|ended| ended as _)
     });
-    let answer = Some(answer);
-    (LostTrunk { asked, answer }, last_words)
+    let lost = LostTrunk {
+        asked: Some(asked),
+        answer: Some(answer),
+        waits: false,
+    };
+    (lost, last_words)
 }
 
 /// What the handle of a plugin asks for. A closed channel is a dropped handle.
@@ -92,7 +124,7 @@ pub(super) async fn run(
                 heard.exit = true;
                 Some(Event::Exited(exit))
             }
-            _ = &mut lost.asked, if !heard.trunk_end => {
+            () = lost.asked(), if !heard.trunk_end => {
                 heard.trunk_end = true;
                 Some(Event::TrunkEnded)
             }
@@ -151,6 +183,9 @@ fn act(
         match action {
             Action::SendGoAway => broker.go_away(),
             Action::FailCalls { cause, exit } => fail_calls(cause, exit, broker, lost),
+            // Its end is known, and the calls are about to be told of it: closing
+            // it now would tell them that the host has closed it.
+            Action::CloseTrunk if lost.waits => {}
             Action::CloseTrunk => broker.close(),
             Action::Signal(signal) => send(child, signal),
             Action::ReportEnd { cause, exit } => return Some(PluginEnd { cause, exit }),
@@ -160,17 +195,14 @@ fn act(
 }
 
 fn fail_calls(cause: EndCause, exit: Option<Exit>, broker: &Broker, lost: &mut LostTrunk) {
-    match cause {
-        // The host's own doing, which is what the calls are told.
-        EndCause::Stopped | EndCause::Dropped => broker.close(),
-        EndCause::TrunkEnded | EndCause::Exited => {
-            let ended = Arc::new(ProcessEnded { exit });
-            if let Some(answer) = lost.answer.take() {
-                // The driver may have ended without asking.
-                let _ = answer.send(ended.clone());
-            }
-            broker.lost(ended);
-        }
+    let by_host = matches!(cause, EndCause::Stopped | EndCause::Dropped);
+    if by_host && exit.is_none() && !lost.waits {
+        broker.close();
+    } else {
+        // Also while it was being stopped: it has not waited for the host to do it.
+        let ended = Arc::new(ProcessEnded { exit });
+        lost.tell(&ended);
+        broker.lost(ended);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::host::exit::Exit;
 /// How long the kernel may take to end a process that was killed, before the
 /// supervisor stops waiting. A process can outlast it only if it is stuck in
 /// the kernel, as on a network file system that does not answer.
-const UNKILLABLE_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const UNKILLABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// How patiently a plugin is stopped. Each step begins only if the one before
 /// has not ended the plugin; a step of zero length is over at once.

@@ -1,6 +1,7 @@
 //! Why things end: codes on the wire, violations, the end of a stream and of a trunk.
 
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 
 use super::id::Role;
@@ -129,20 +130,16 @@ fn range((low, high): &(u32, u32)) -> String {
 }
 
 /// Why a trunk ended.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EndReason {
     /// This side closed it.
-    #[error("the trunk was closed by this side")]
     Closed,
     /// The peer said that it was done, and closed it.
-    #[error("the trunk was closed by the peer")]
     PeerClosed,
     /// The peer broke the protocol.
-    #[error("{0}")]
-    Violation(#[from] Violation),
+    Violation(Violation),
     /// The peer says that this side broke the protocol, or that versions do not fit.
-    #[error("the peer ended the trunk ({code:?}): {message}")]
     Accused {
         /// The code that it gave.
         code: Code,
@@ -150,17 +147,55 @@ pub enum EndReason {
         message: Arc<str>,
     },
     /// The hellos do not fit.
-    #[error("{0}")]
-    Incompatible(#[from] Incompatible),
+    Incompatible(Incompatible),
     /// The connection under the trunk ended or failed without a goodbye.
-    #[error("the connection to the peer was lost")]
-    Lost(#[source] Option<Arc<dyn Error + Send + Sync>>),
+    Lost(Option<Arc<dyn Error + Send + Sync>>),
     /// The peer sent no hello in time.
-    #[error("the peer sent no hello in time")]
     HelloTimeout,
     /// The peer did not answer the keep-alive in time.
-    #[error("the peer did not answer in time")]
     Silent,
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the trunk was closed by this side"),
+            Self::PeerClosed => f.write_str("the trunk was closed by the peer"),
+            Self::Violation(violation) => violation.fmt(f),
+            Self::Accused { code, message } => {
+                write!(f, "the peer ended the trunk ({code:?}): {message}")
+            }
+            Self::Incompatible(incompatible) => incompatible.fmt(f),
+            Self::Lost(_) => f.write_str("the connection to the peer was lost"),
+            Self::HelloTimeout => f.write_str("the peer sent no hello in time"),
+            Self::Silent => f.write_str("the peer did not answer in time"),
+        }
+    }
+}
+
+/// By hand, because the cause of a lost connection must be the source itself, to be
+/// found by its type; what `thiserror` derives gives the `Arc` around it.
+impl Error for EndReason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Violation(violation) => Some(violation),
+            Self::Incompatible(incompatible) => Some(incompatible),
+            Self::Lost(Some(cause)) => Some(&**cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<Violation> for EndReason {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<Incompatible> for EndReason {
+    fn from(incompatible: Incompatible) -> Self {
+        Self::Incompatible(incompatible)
+    }
 }
 
 impl EndReason {
