@@ -113,10 +113,11 @@ pub async fn bytes(job: &Job) -> Outcome {
     };
     let call = async { Ok::<_, Failure>(client.bytes(back).await?.into_inner()) };
     if cut.is_some() {
+        // What becomes of the call when its stream is dropped is the plugin's own.
         return tokio::select! {
-            Err(failure) = echo => Err(failure),
+            biased;
+            echoed = echo => echoed.and(Err(Failure::Cut)),
             Err(failure) = call => Err(failure),
-            else => Err(Failure::Cut),
         };
     }
     let (summary, ()) = tokio::try_join!(call, echo)?;
