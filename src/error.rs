@@ -207,9 +207,6 @@ impl fmt::Display for Error {
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &self.inner {
-            // The cause itself and not the `Arc` around it, which is a type of its
-            // own that nobody looks for.
-            StreamError::Trunk(EndReason::Lost(Some(cause))) => Some(&**cause),
             StreamError::Trunk(reason) => reason.source(),
             _ => None,
         }

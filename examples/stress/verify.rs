@@ -58,17 +58,11 @@ async fn held(stage: &Stage, run: &Run) {
     loop {
         let stats = run.broker.stats();
         let nothing = Stats::default();
-        let counts = (stats.channels, stats.streams, stats.registrations);
-        let bytes = (stats.serving, stats.buffered, stats.window_growth);
         let handlers = run.worker.running();
-        if counts == (0, 0, 0) && bytes == (0, 0, 0) && handlers == 0 {
-            let Stats {
-                calls_ever,
-                channels_ever,
-                ..
-            } = stats;
-            stage.tally.add("trunks: calls", calls_ever);
-            stage.tally.add("trunks: sub-channels", channels_ever);
+        if stats == nothing && handlers == 0 {
+            let totals = run.broker.totals();
+            stage.tally.add("trunks: calls", totals.calls);
+            stage.tally.add("trunks: sub-channels", totals.channels);
             return;
         }
         if Instant::now() > limit {
