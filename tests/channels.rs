@@ -13,6 +13,7 @@ use support::demo::Ask;
 use support::demo::NestRequest;
 use support::demo::Payload;
 use support::demo::echo_client::EchoClient;
+use support::demo::echo_server::EchoServer;
 use support::echo::Echo;
 use support::host;
 use support::pair;
@@ -292,6 +293,32 @@ async fn layers_and_interceptors_work_around_a_sub_channel() {
     let layered = ServiceBuilder::new().concurrency_limit(2).service(channel);
     let mut client = EchoClient::new(layered);
     client.unary(payload(1)).await.expect("answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_and_interceptors_work_around_a_server() {
+    let refuse = |request: Request<()>| match request.metadata().get("x-text") {
+        Some(_) => Ok(request),
+        None => Err(Status::unauthenticated("who is there?")),
+    };
+    let intercepted = EchoServer::with_interceptor(Echo::default(), refuse);
+    let layered = ServiceBuilder::new()
+        .concurrency_limit(1)
+        .service(Echo::default().server());
+    let offers = Offers::new()
+        .named("intercepted", intercepted)
+        .named("layered", layered);
+    let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
+    let mut client = EchoClient::new(host.open("layered").expect("open"));
+    client.unary(payload(1)).await.expect("answered");
+    let mut client = EchoClient::new(host.open("intercepted").expect("open"));
+    let status = client.unary(payload(1)).await.expect_err("without a name");
+    assert_eq!(status.code(), Code::Unauthenticated);
+    let mut request = Request::new(payload(1));
+    request
+        .metadata_mut()
+        .insert("x-text", "me".parse().expect("ascii"));
+    client.unary(request).await.expect("with one");
 }
 
 #[tokio::test(start_paused = true)]
