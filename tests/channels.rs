@@ -427,6 +427,20 @@ async fn a_small_call_does_not_wait_for_a_bulk_transfer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_names_than_a_hello_holds_are_refused_before_anything_is_sent() {
+    let name = |at| format!("{at:05}.{}", "x".repeat(1000));
+    let many = (0..200).fold(Offers::new(), |offers, at| {
+        offers.named(name(at), Echo::default().server())
+    });
+    let (ours, _theirs) = tokio::io::duplex(1024);
+    let error = host().offers(many).dial(ours).await.expect_err("too many");
+    assert!(
+        matches!(error, trunkline::ConnectError::HelloTooLong { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_call_more_than_the_limit_is_refused_at_once_and_may_be_tried_again() {
     let limits = Limits {
         streams: 3,
