@@ -4,7 +4,7 @@
 ///
 /// The fields are announced in the hello and enforced. [`Limits::worst_case`]
 /// says how much memory a hostile peer can cause with them; the defaults come
-/// to 255 MiB, of which an honest peer uses a small part.
+/// to 259 MiB, of which an honest peer uses a small part.
 ///
 /// ```
 /// let small = trunkline::Limits { streams: 64, shared_window: 1 << 20, ..Default::default() };
