@@ -313,7 +313,7 @@ impl Siege {
 }
 
 proptest! {
-    #![proptest_config(cases(96))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn whatever_a_peer_sends_the_machine_stands_and_keeps_to_its_limits(

@@ -69,9 +69,14 @@ fn a_million_dropped_calls_leave_no_trace() {
     for round in 0..ROUNDS {
         let call = |_| host.call(opened.ours, call("")).expect("may call");
         let keys: [_; AT_ONCE] = std::array::from_fn(call);
+        // Half of them before they have left, half while they are served.
+        let (early, late) = keys.split_at(AT_ONCE / 2);
+        for key in early {
+            host.release(*key, Code::Cancelled);
+        }
         move_all(host, plugin, now);
-        for key in keys {
-            host.release(key, Code::Cancelled);
+        for key in late {
+            host.release(*key, Code::Cancelled);
         }
         move_all(host, plugin, now);
         while let Some(event) = plugin.poll_event() {

@@ -3,6 +3,7 @@
 mod bytes;
 mod channels;
 mod end;
+mod flow;
 mod go_away;
 mod handshake;
 mod honest;

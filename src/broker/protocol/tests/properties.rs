@@ -156,7 +156,7 @@ fn carry_on(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(cases(96))]
+    #![proptest_config(cases(48))]
 
     /// Invariants 1, 2 and 4, and no end without a cause.
     #[test]

@@ -107,26 +107,15 @@ fn long_end(number: u64) -> Frame {
     })
 }
 
-fn table() -> Vec<(Violation, &'static str, Vec<Frame>)> {
-    use Violation::AfterEnd;
+type Row = (Violation, &'static str, Vec<Frame>);
+
+/// What is wrong with a number.
+fn numbers() -> Vec<Row> {
     use Violation::BadChannel;
-    use Violation::BadHead;
     use Violation::BadId;
-    use Violation::CreditOverflow;
-    use Violation::DataBeforeHead;
-    use Violation::FrameTooLong;
-    use Violation::MetadataTooLong;
-    use Violation::SecondHello;
     use Violation::UnopenedStream;
-    let too_long = Limits::default().frame_data as usize + 1;
     let bytes = |number| open_kind(number, Kind::Bytes);
     vec![
-        (SecondHello, "a hello again", vec![hello()]),
-        (
-            FrameTooLong,
-            "data of one byte too many",
-            vec![open(2), request(4, 2), data(4, too_long)],
-        ),
         (BadId, "an open with a number of ours", vec![open(9)]),
         (BadId, "an open with a used number", vec![open(2), open(2)]),
         (BadId, "an open with a lower number", vec![open(4), open(2)]),
@@ -163,6 +152,17 @@ fn table() -> Vec<(Violation, &'static str, Vec<Frame>)> {
             "a call on a byte stream",
             vec![bytes(2), request(4, 2)],
         ),
+    ]
+}
+
+/// What is wrong at its time.
+fn phases() -> Vec<Row> {
+    use Violation::AfterEnd;
+    use Violation::BadHead;
+    use Violation::DataBeforeHead;
+    use Violation::SecondHello;
+    vec![
+        (SecondHello, "a hello again", vec![hello()]),
         (
             BadHead,
             "a request twice",
@@ -213,6 +213,21 @@ fn table() -> Vec<(Violation, &'static str, Vec<Frame>)> {
             "data after the end of a byte stream",
             vec![end(BYTES), data(BYTES, 1)],
         ),
+    ]
+}
+
+/// What is too much.
+fn sizes() -> Vec<Row> {
+    use Violation::CreditOverflow;
+    use Violation::FrameTooLong;
+    use Violation::MetadataTooLong;
+    let too_long = Limits::default().frame_data as usize + 1;
+    vec![
+        (
+            FrameTooLong,
+            "data of one byte too many",
+            vec![open(2), request(4, 2), data(4, too_long)],
+        ),
         (
             MetadataTooLong,
             "a long path",
@@ -239,6 +254,10 @@ fn table() -> Vec<(Violation, &'static str, Vec<Frame>)> {
             vec![credit(CALL, u32::MAX)],
         ),
     ]
+}
+
+fn table() -> impl Iterator<Item = Row> {
+    [numbers(), phases(), sizes()].into_iter().flatten()
 }
 
 #[test]
