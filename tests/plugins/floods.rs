@@ -110,7 +110,7 @@ impl Flood {
     }
 
     /// The plugin was cut off, for this.
-    async fn is_cut_off<T>(self, expected: Violation, unread: T) {
+    async fn ends_as<T>(self, expected: Violation, unread: T) {
         let end = self.watch(self.plugin.broker().closed()).await;
         assert!(
             matches!(end, EndReason::Violation(violation) if violation == expected),
@@ -141,15 +141,15 @@ async fn flood(crime: &str, cut_off: Option<Violation>) {
     let mut echo = echo(&flood.plugin);
     let begun = flood.watch(echo.server_stream(ask)).await;
     match cut_off {
-        Some(violation) => flood.is_cut_off(violation, begun).await,
+        Some(violation) => flood.ends_as(violation, begun).await,
         None => flood.goes_on(begun).await,
     }
 }
 
 #[test]
-fn a_flood_of_data_is_cut_off_at_the_window_of_its_call() {
+fn a_flood_of_data_ends_as_at_the_window_of_its_call() {
     alone(
-        "floods::a_flood_of_data_is_cut_off_at_the_window_of_its_call",
+        "floods::a_flood_of_data_ends_as_at_the_window_of_its_call",
         async {
             let flood = Flood::start("floods-data").await;
             let ask = Ask {
@@ -174,9 +174,9 @@ fn a_flood_of_data_is_cut_off_at_the_window_of_its_call() {
 }
 
 #[test]
-fn a_flood_of_empty_data_is_cut_off_as_well() {
+fn a_flood_of_empty_data_ends_as_as_well() {
     alone(
-        "floods::a_flood_of_empty_data_is_cut_off_as_well",
+        "floods::a_flood_of_empty_data_ends_as_as_well",
         flood("floods-empty-data", None),
     );
 }
