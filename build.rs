@@ -52,6 +52,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             &foreign,
         )?;
     }
+    // What the example `stress` speaks.
+    if Path::new("examples/stress").exists() {
+        println!("cargo:rerun-if-changed=examples/stress/stress.proto");
+        compile(
+            &["stress.proto"],
+            "examples/stress",
+            tonic_prost_build::configure().bytes("."),
+            &out,
+        )?;
+    }
     Ok(())
 }
 

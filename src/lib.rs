@@ -1,4 +1,51 @@
-//! Trunkline.
+//! A plugin broker: applications run plugins as separate processes, call them, and
+//! let them call back, all over one gRPC stream for each plugin.
+//!
+//! ```text
+//!  application                                   plugin process
+//!  ┌───────────────────┐        trunk        ┌───────────────────┐
+//!  │ client ───────────┼──── sub-channel ────┼─▶ server          │
+//!  │ server ◀──────────┼──── sub-channel ────┼── client          │
+//!  │ byte stream ◀─────┼──── sub-channel ────┼─▶ byte stream     │
+//!  └───────────────────┘                     └───────────────────┘
+//! ```
+//!
+//! * A **trunk** is the one stream between a host and a plugin; [`Broker`] is the
+//!   handle of one end of it.
+//! * A **sub-channel** is opened on it by either side, for free: to a service that the
+//!   other [offers](Offers) by name, or one that it [registered](Broker::register) and
+//!   handed over as an id. [`SubChannel`] carries gRPC calls and is what tonic's
+//!   generated clients are made of; [`ByteStream`] is `AsyncRead + AsyncWrite`.
+//! * A **call** that a handler makes while it serves another inherits its deadline and
+//!   is cancelled with it: [`CallContext`].
+//!
+//! # Where to begin
+//!
+//! * An application that runs plugins: [`host::Host`].
+//! * The author of a plugin: [`plugin::Plugin`].
+//! * What hosts offer to plugins out of the box: [`services`].
+//! * Two ends in one process, as tests want them, or another transport than a child
+//!   process: [`Broker::builder`].
+//!
+//! The examples `quickstart` and `greeter_host` with `greeter_plugin` are complete.
+//!
+//! # Errors
+//!
+//! Calls fail with a `tonic::Status`. If the broker made it, [`Error::of`] has the
+//! typed error behind it: what happened, whose fault it is, whether it is worth
+//! another try, and why the trunk ended if it did.
+//!
+//! # Features
+//!
+//! * `host` (default): launching and supervising plugin processes. Unix only.
+//! * `plugin` (default): being a plugin. Unix only. A plugin that turns the default
+//!   off carries none of the host's code.
+//! * `redb` (default): the durable state store.
+//!
+//! # Not its business
+//!
+//! Discovering and installing plugins; sandboxing them beyond what a process is; more
+//! than one host for a plugin.
 
 // For the library alone: in Cargo.toml they would also hit tests and examples.
 #![deny(
@@ -45,6 +92,7 @@ pub use broker::Role;
 pub use broker::ServiceId;
 pub use broker::Stats;
 pub use broker::SubChannel;
+pub use broker::Totals;
 pub use broker::Violation;
 pub use broker::WeakBroker;
 pub use error::Error;

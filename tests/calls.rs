@@ -252,6 +252,7 @@ async fn callbacks_nest_to_the_limit_and_no_further() {
     let nest = |depth| NestRequest {
         depth,
         callback: own.id().get(),
+        ..NestRequest::default()
     };
     let reply = pair.echo().nest(nest(40)).await.expect("deep").into_inner();
     assert_eq!(reply.reached, 40);
@@ -271,6 +272,7 @@ async fn the_deadline_of_the_outer_call_bounds_the_inner_ones() {
     let mut request = Request::new(NestRequest {
         depth: 3,
         callback: own.id().get(),
+        ..NestRequest::default()
     });
     request.set_timeout(Duration::from_secs(8));
     let reply = pair

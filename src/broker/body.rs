@@ -27,10 +27,15 @@ use crate::error::Error;
 ///
 /// It never ends short: either the end that the peer sent is reached, or there is
 /// an error. Reading gives credit back to the peer. Dropping it before its end
-/// cancels the call at the other end.
+/// cancels the call at the other end. The default is an empty body at its end.
+#[derive(Default)]
 pub struct Body {
+    /// `None` when it has ended.
+    live: Option<Live>,
+}
+
+struct Live {
     hold: StreamHold,
-    ended: bool,
     deadline: Option<Pin<Box<Sleep>>>,
     _channel: ChannelHold,
     /// What is registered for the span of the call ends with it.
@@ -61,17 +66,33 @@ impl Body {
         scope: Option<CallScope>,
     ) -> Self {
         Self {
-            hold,
-            ended: false,
-            deadline,
-            _channel: channel,
-            _scope: scope,
+            live: Some(Live {
+                hold,
+                deadline,
+                _channel: channel,
+                _scope: scope,
+            }),
         }
     }
+}
 
-    fn fail(&mut self, error: StreamError) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.ended = true;
-        Poll::Ready(Some(Err(Error::from(error).to_status())))
+impl Live {
+    /// The next data or trailers; `None` at the end.
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, StreamError>> {
+        let StreamHold { link, key, .. } = &self.hold;
+        if let Poll::Ready(frame) = poll_frame(link, *key, cx) {
+            return Poll::Ready(frame);
+        }
+        match &mut self.deadline {
+            Some(deadline) => deadline.as_mut().poll(cx).map(|()| {
+                link.reset(*key, Code::Deadline);
+                Err(StreamError::Local(Code::Deadline))
+            }),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -83,36 +104,30 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.ended {
+        let Some(live) = &mut self.live else {
             return Poll::Ready(None);
+        };
+        let frame = ready!(live.poll_frame(cx));
+        if !matches!(&frame, Ok(Some(frame)) if frame.is_data()) {
+            // Lets go of the stream, however long the body is held.
+            self.live = None;
         }
-        let StreamHold { link, key, .. } = &self.hold;
-        if let Poll::Ready(read) = poll_frame(link, *key, cx) {
-            return match read {
-                Ok(Some(frame)) => {
-                    self.ended = frame.is_trailers();
-                    Poll::Ready(Some(Ok(frame)))
-                }
-                Ok(None) => {
-                    self.ended = true;
-                    Poll::Ready(None)
-                }
-                Err(error) => self.fail(error),
-            };
-        }
-        if let Some(deadline) = &mut self.deadline {
-            ready!(deadline.as_mut().poll(cx));
-            self.hold.link.reset(self.hold.key, Code::Deadline);
-            return self.fail(StreamError::Local(Code::Deadline));
-        }
-        Poll::Pending
+        Poll::Ready(
+            frame
+                .map_err(|error| Error::from(error).to_status())
+                .transpose(),
+        )
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.live.is_none()
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
-            .field("ended", &self.ended)
+            .field("ended", &self.live.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -181,10 +181,12 @@ impl ByteListener {
 pub(super) struct ByteBacklog(mpsc::Sender<ByteStream>);
 
 impl ByteBacklog {
-    pub(super) fn put(&self, stream: ByteStream) -> Result<(), Code> {
-        self.0.try_send(stream).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Code::Limit,
-            mpsc::error::TrySendError::Closed(_) => Code::Closed,
+    /// A place for a byte stream, before there is one: a stream that there is no
+    /// place for must be refused, not dropped.
+    pub(super) fn place(&self) -> Result<mpsc::Permit<'_, ByteStream>, Code> {
+        self.0.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => Code::Limit,
+            mpsc::error::TrySendError::Closed(()) => Code::Closed,
         })
     }
 }

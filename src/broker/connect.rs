@@ -39,6 +39,7 @@ use super::transport::CarrierError;
 use super::transport::Link;
 use super::transport::Phase;
 use super::transport::drive;
+use super::transport::now;
 
 pub(crate) use super::transport::LastWords;
 
@@ -189,9 +190,7 @@ impl Builder {
         self,
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Result<Broker, ConnectError> {
-        let timeout = self.hello_timeout;
-        let connect = async { self.start(Carrier::dial(Box::new(io)).await).await };
-        within(timeout, connect).await
+        self.start(Carrier::dial(Box::new(io))).await
     }
 
     /// Makes the trunk on a connection as the side that serves the gRPC call.
@@ -207,18 +206,24 @@ impl Builder {
         self,
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Result<Broker, ConnectError> {
-        let timeout = self.hello_timeout;
-        let connect = async { self.start(Carrier::accept(Box::new(io)).await).await };
-        within(timeout, connect).await
+        self.start(Carrier::accept(Box::new(io))).await
     }
 
-    async fn start(self, carrier: Result<Carrier, CarrierError>) -> Result<Broker, ConnectError> {
+    async fn start(
+        self,
+        carrier: impl Future<Output = Result<Carrier, CarrierError>>,
+    ) -> Result<Broker, ConnectError> {
         self.limits.check().map_err(ConnectError::Limits)?;
+        let begun = now();
+        let carrier = tokio::time::timeout(self.hello_timeout, carrier).await;
+        let carrier = carrier.map_err(|_| ConnectError::Timeout(self.hello_timeout))?;
         let carrier = carrier.map_err(ConnectError::Carrier)?;
         let config = Config {
             hello: self.hello(),
             limits: self.limits.clone(),
-            hello_timeout: self.hello_timeout,
+            hello_timeout: self
+                .hello_timeout
+                .saturating_sub(now().duration_since(begun)),
             keep_alive: self.keep_alive,
         };
         let link = Link::new(config);
@@ -267,14 +272,6 @@ impl Builder {
             services: self.offers.names().map(str::to_owned).collect(),
         }
     }
-}
-
-async fn within(
-    timeout: Duration,
-    connect: impl Future<Output = Result<Broker, ConnectError>>,
-) -> Result<Broker, ConnectError> {
-    let connected = tokio::time::timeout(timeout, connect).await;
-    connected.unwrap_or(Err(ConnectError::Timeout(timeout)))
 }
 
 fn peer_of(hello: Hello) -> Peer {
@@ -336,12 +333,15 @@ impl Acceptor for Services {
                 trunk.registry.serve(channel, handler, id)
             }
             ((Taker::Bytes(backlog), _), Kind::Bytes, Some(key)) => {
+                let place = backlog.place()?;
+                let link = self.link.clone();
                 let hold = StreamHold {
-                    link: self.link.clone(),
+                    link,
                     key,
                     on_drop: Code::Cancelled,
                 };
-                backlog.put(ByteStream::new(trunk, hold))
+                place.send(ByteStream::new(trunk, hold));
+                Ok(())
             }
             _ => Err(Code::Unknown),
         }

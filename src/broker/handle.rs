@@ -20,6 +20,7 @@ use super::bytes::ByteStream;
 use super::bytes::backlog;
 use super::channel::SubChannel;
 use super::offers::Client;
+use super::protocol;
 use super::protocol::Code;
 use super::protocol::EndReason;
 use super::protocol::Kind;
@@ -118,7 +119,7 @@ pub struct Peer {
     pub services: Vec<String>,
 }
 
-/// What one end of a trunk holds at the moment, and what it has seen.
+/// What one end of a trunk holds at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -134,10 +135,16 @@ pub struct Stats {
     pub buffered: u64,
     /// Bytes by which windows have grown beyond their initial size.
     pub window_growth: u64,
-    /// Sub-channels that were ever opened, by either side.
-    pub channels_ever: u64,
-    /// Calls that were ever made, by either side.
-    pub calls_ever: u64,
+}
+
+/// What has happened on a trunk so far, by either side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Sub-channels that were opened.
+    pub channels: u64,
+    /// Calls that were made.
+    pub calls: u64,
 }
 
 impl Broker {
@@ -325,7 +332,7 @@ impl Broker {
         self.trunk.link.ended()
     }
 
-    /// What this end holds (all zero when nothing is open), and what it has seen.
+    /// What this end holds. All zero when nothing is open.
     pub fn stats(&self) -> Stats {
         let (counts, buffered) = self.trunk.link.counts();
         let (registrations, serving) = self.trunk.registry.counts();
@@ -336,9 +343,13 @@ impl Broker {
             serving,
             buffered,
             window_growth: counts.window_growth,
-            channels_ever: counts.channels_ever,
-            calls_ever: counts.calls_ever,
         }
+    }
+
+    /// What has happened on the trunk so far.
+    pub fn totals(&self) -> Totals {
+        let protocol::Totals { channels, calls } = self.trunk.link.totals();
+        Totals { channels, calls }
     }
 
     fn open_target(&self, target: Target) -> Result<SubChannel, Error> {

@@ -26,6 +26,7 @@ pub use context::CallContext;
 pub use handle::Broker;
 pub use handle::Peer;
 pub use handle::Stats;
+pub use handle::Totals;
 pub use handle::WeakBroker;
 pub use offers::Client;
 pub use offers::Offers;

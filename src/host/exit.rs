@@ -173,4 +173,14 @@ mod tests {
     fn a_status_that_was_taken_away_is_called_unknown() {
         assert_eq!(Exit::UNKNOWN.to_string(), "unknown exit status");
     }
+
+    #[test]
+    fn the_exit_is_found_in_the_status_of_a_failed_call() {
+        let exit = Exit::from(ExitStatus::from_raw(9));
+        let cause = std::sync::Arc::new(ProcessEnded { exit: Some(exit) });
+        let reason = crate::broker::EndReason::Lost(Some(cause));
+        let error = crate::Error::from(crate::broker::StreamError::Trunk(reason));
+        assert_eq!(Exit::of(&error), Some(exit));
+        assert_eq!(Exit::of(&error.to_status()), Some(exit));
+    }
 }

@@ -135,6 +135,7 @@ async fn calls_go_back_and_forth_between_the_processes() {
     let nest = NestRequest {
         depth: 30,
         callback: registered.id().get(),
+        ..NestRequest::default()
     };
     let reply = crate::harness::echo(&plugin)
         .nest(nest)
@@ -158,6 +159,7 @@ async fn an_id_is_worth_nothing_on_the_trunk_of_another_plugin() {
     let nest = NestRequest {
         depth: 1,
         callback: registered.id().get(),
+        ..NestRequest::default()
     };
     let status = crate::harness::echo(&two)
         .nest(nest)

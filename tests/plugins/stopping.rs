@@ -122,6 +122,7 @@ async fn callbacks_of_a_call_that_runs_are_let_through_while_the_plugin_is_stopp
     let nest = NestRequest {
         depth: 5,
         callback: registered.id().get(),
+        ..NestRequest::default()
     };
     let mut echo = echo(&plugin);
     let (end, reply) = within(async {

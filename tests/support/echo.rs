@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use futures::Stream;
 use futures::StreamExt;
+use tokio::sync::Semaphore;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
@@ -28,7 +29,9 @@ use super::demo::echo_server::EchoServer;
 #[derive(Clone, Default)]
 pub struct Echo {
     /// For calls back; set after the trunk is there.
-    broker: Arc<OnceLock<Broker>>,
+    pub broker: Arc<OnceLock<Broker>>,
+    /// What `nest` waits for before it goes on.
+    pub gate: Option<Arc<Semaphore>>,
     /// Handlers that run at the moment.
     pub running: Arc<AtomicUsize>,
 }
@@ -148,7 +151,17 @@ impl echo_server::Echo for Echo {
 
     async fn nest(&self, request: Request<NestRequest>) -> Result<Response<NestReply>, Status> {
         let _running = Running::new(&self.running);
-        let NestRequest { depth, callback } = request.into_inner();
+        let NestRequest {
+            depth,
+            callback,
+            hang,
+        } = request.into_inner();
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.expect("never closed").forget();
+        }
+        if depth == 0 && hang {
+            std::future::pending::<()>().await;
+        }
         if depth == 0 {
             let left = CallContext::current().and_then(|context| context.remaining());
             let deadline_ms = left.map_or(0, |left| left.as_millis() as u64);
@@ -167,6 +180,7 @@ impl echo_server::Echo for Echo {
         let request = NestRequest {
             depth: depth - 1,
             callback: own.id().get(),
+            hang,
         };
         let mut reply = client.nest(request).await?.into_inner();
         reply.reached += 1;

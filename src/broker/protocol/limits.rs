@@ -1,14 +1,17 @@
 //! Every bound that a peer meets, with its default and the reason for it.
 
+use std::ops::RangeInclusive;
+
 /// What a peer may occupy at this side.
 ///
 /// The fields are announced in the hello and enforced. [`Limits::worst_case`]
 /// says how much memory a hostile peer can cause with them; the defaults come
-/// to 255 MiB, of which an honest peer uses a small part.
+/// to 301 MiB, of which an honest peer uses a small part.
 ///
 /// ```
-/// let small = trunkline::Limits { streams: 64, shared_window: 1 << 20, ..Default::default() };
-/// assert!(small.worst_case() < 40 << 20);
+/// # use trunkline::Limits;
+/// let small = Limits { channels: 1024, streams: 64, shared_window: 1 << 20, ..Limits::default() };
+/// assert!(small.worst_case() < 21 << 20);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -28,7 +31,10 @@ pub struct Limits {
     /// consumed, in bytes. Default 1 MiB: what a Unix socket can carry during
     /// the time that credit takes to come back. At least `initial_window`.
     pub max_window: u32,
-    /// What all windows together may grow by, in bytes. Default 32 MiB.
+    /// What all windows together may grow by, in bytes. Default 16 MiB: as many
+    /// transfers at full speed. What is kept of it may take up to four times as much
+    /// memory, because large payloads are not copied out of the buffers that they
+    /// arrived in.
     pub shared_window: u64,
     /// The longest data of one frame, in bytes. Default 64 KiB: one HTTP/2
     /// frame, and a fraction of the time that anybody would notice. At least 1 KiB.
@@ -48,6 +54,18 @@ pub(crate) const MAX_CONTROL_BACKLOG: usize = 65_536;
 /// What a sub-channel occupies at most, in bytes: its table entries.
 const CHANNEL_SIZE: u64 = 256;
 
+/// What the connection holds, in bytes: HTTP/2's own window, its bookkeeping for small
+/// frames, and one frame that is being put together.
+const CONNECTION_SIZE: u64 = 10 * 1024 * 1024;
+
+/// The most credit that a stream may hold, in bytes. Credit above it is a mistake of
+/// the peer (HTTP/2 draws the same line, RFC 9113 section 6.9.1).
+pub(crate) const MAX_CREDIT: u32 = (1 << 31) - 1;
+
+/// The largest data and the largest metadata of one frame, in bytes: a frame, with
+/// both of its metadata, stays far below what gRPC can frame.
+const LARGEST_PART: u32 = 256 * 1024 * 1024;
+
 /// The smallest window, frame and metadata that the protocol works with.
 const SMALLEST: u32 = 1024;
 
@@ -58,7 +76,7 @@ impl Default for Limits {
             streams: 4096,
             initial_window: 16 * 1024,
             max_window: 1024 * 1024,
-            shared_window: 32 * 1024 * 1024,
+            shared_window: 16 * 1024 * 1024,
             frame_data: 64 * 1024,
             metadata: 16 * 1024,
             depth: 64,
@@ -69,13 +87,14 @@ impl Default for Limits {
 impl Limits {
     /// The most memory, in bytes, that a peer can occupy with what it sends,
     /// whatever it sends: windows, heads and trailers of all streams, the shared
-    /// windows, and the tables.
+    /// windows, the tables, and what the connection itself may hold.
     pub fn worst_case(&self) -> u64 {
         let stream = u64::from(self.initial_window) + 2 * u64::from(self.metadata);
         u64::from(self.streams) * stream
-            + self.shared_window
+            + 4 * self.shared_window
             + u64::from(self.channels) * CHANNEL_SIZE
             + (MAX_CONTROL_BACKLOG as u64) * 48
+            + CONNECTION_SIZE
     }
 
     /// Checks the fields against each other.
@@ -84,24 +103,28 @@ impl Limits {
     ///
     /// The first field that is out of its range, with that range.
     pub fn check(&self) -> Result<(), LimitsError> {
-        let at_least = |field, value: u32, least: u32| {
-            if value < least {
+        let within = |field, value: u32, range: RangeInclusive<u32>| {
+            if range.contains(&value) {
+                Ok(())
+            } else {
                 Err(LimitsError {
                     field,
-                    value: value.into(),
-                    least: least.into(),
+                    value,
+                    range,
                 })
-            } else {
-                Ok(())
             }
         };
-        at_least("channels", self.channels, 1)?;
-        at_least("streams", self.streams, 1)?;
-        at_least("initial_window", self.initial_window, SMALLEST)?;
-        at_least("max_window", self.max_window, self.initial_window)?;
-        at_least("frame_data", self.frame_data, SMALLEST)?;
-        at_least("metadata", self.metadata, SMALLEST)?;
-        at_least("depth", self.depth, 1)
+        within("channels", self.channels, 1..=u32::MAX)?;
+        within("streams", self.streams, 1..=u32::MAX)?;
+        within("initial_window", self.initial_window, SMALLEST..=MAX_CREDIT)?;
+        within(
+            "max_window",
+            self.max_window,
+            self.initial_window..=MAX_CREDIT,
+        )?;
+        within("frame_data", self.frame_data, SMALLEST..=LARGEST_PART)?;
+        within("metadata", self.metadata, SMALLEST..=LARGEST_PART)?;
+        within("depth", self.depth, 1..=u32::MAX)
     }
 
     /// What the peer is told.
@@ -119,11 +142,11 @@ impl Limits {
 
 /// A limit that is out of range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the limit `{field}` is {value}; it must be at least {least}")]
+#[error("the limit `{field}` is {value}; it must be from {} to {}", .range.start(), .range.end())]
 pub struct LimitsError {
     field: &'static str,
-    value: u64,
-    least: u64,
+    value: u32,
+    range: RangeInclusive<u32>,
 }
 
 /// The part of [`Limits`] that the peer must know.
@@ -141,5 +164,17 @@ impl PeerLimits {
     pub(crate) fn are_workable(&self) -> bool {
         let smallest = self.initial_window.min(self.frame_data).min(self.metadata);
         smallest >= SMALLEST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_usable_and_come_to_what_is_documented() {
+        let limits = Limits::default();
+        assert_eq!(limits.check(), Ok(()));
+        assert_eq!(limits.worst_case() >> 20, 301);
     }
 }

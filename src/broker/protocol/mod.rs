@@ -17,6 +17,8 @@ mod limits;
 mod scheduler;
 mod store;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub(crate) use channel::ChannelKey;
@@ -26,6 +28,7 @@ pub(crate) use connection::Connection;
 pub(crate) use connection::Counts;
 pub(crate) use connection::Event;
 pub(crate) use connection::Read;
+pub(crate) use connection::Totals;
 pub use error::Code;
 pub use error::EndReason;
 pub use error::Incompatible;

@@ -84,6 +84,9 @@ impl Scheduler {
     /// The stream whose turn it is, taken out. Entries of streams and channels
     /// that are gone are left to the caller, which finds nothing under the key.
     pub(super) fn pop(&mut self, channels: &mut Store<Channel>) -> Option<StreamKey> {
+        if self.ring.is_empty() && self.ring.capacity() > 1024 {
+            self.ring = VecDeque::new();
+        }
         while let Some(key) = self.ring.pop_front() {
             let Some(channel) = channels.get_mut(key.0) else {
                 continue;
@@ -111,5 +114,14 @@ impl Scheduler {
 
     pub(super) fn has_streams(&self) -> bool {
         !self.ring.is_empty()
+    }
+
+    /// Entries of both queues, and how many they have memory for.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        (
+            self.control.len() + self.ring.len(),
+            self.control.capacity() + self.ring.capacity(),
+        )
     }
 }

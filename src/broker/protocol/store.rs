@@ -65,6 +65,11 @@ impl<T> Store<T> {
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use bytes::BytesMut;
 
 use super::channel::ChannelKey;
 use super::error::StreamError;
@@ -87,8 +88,7 @@ pub(super) struct SendHalf {
     /// Whether the application has given a head, and whether it has given the end.
     pub(super) given: Phase,
     head: Option<Head>,
-    queue: VecDeque<Bytes>,
-    queued: usize,
+    queue: Queue,
     end: Option<End>,
     pub(super) window: SendWindow,
     /// Whether the application waits for room.
@@ -99,7 +99,7 @@ pub(super) struct SendHalf {
 pub(super) struct RecvHalf {
     pub(super) phase: Phase,
     pub(super) head: Option<Head>,
-    queue: VecDeque<Bytes>,
+    queue: Queue,
     end: Option<End>,
     pub(super) window: RecvWindow,
     /// Whether a credit frame waits to be sent.
@@ -126,8 +126,7 @@ impl Stream {
                 phase,
                 given: phase,
                 head: None,
-                queue: VecDeque::new(),
-                queued: 0,
+                queue: Queue::default(),
                 end: None,
                 window: SendWindow::new(send_window),
                 wants_room: false,
@@ -135,7 +134,7 @@ impl Stream {
             recv: RecvHalf {
                 phase,
                 head: None,
-                queue: VecDeque::new(),
+                queue: Queue::default(),
                 end: None,
                 window: RecvWindow::new(recv_window),
                 credit_due: false,
@@ -169,10 +168,7 @@ impl SendHalf {
     }
 
     pub(super) fn give_data(&mut self, data: Bytes) {
-        if !data.is_empty() {
-            self.queued += data.len();
-            self.queue.push_back(data);
-        }
+        self.queue.push(data, 0);
     }
 
     pub(super) fn give_end(&mut self, end: End) {
@@ -181,11 +177,11 @@ impl SendHalf {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.queued < SEND_BUFFER
+        self.queue.len < SEND_BUFFER
     }
 
     pub(super) fn queued(&self) -> usize {
-        self.queued
+        self.queue.len
     }
 
     /// Whether a frame could leave now.
@@ -193,8 +189,8 @@ impl SendHalf {
         if self.head.is_some() {
             return true;
         }
-        match self.queue.front() {
-            Some(_) => self.window.part_of(self.queued, longest).is_some(),
+        match self.queue.chunks.front() {
+            Some(_) => self.window.part_of(self.queue.len, longest).is_some(),
             None => self.end.is_some(),
         }
     }
@@ -206,7 +202,7 @@ impl SendHalf {
             self.phase = Phase::Body;
         }
         let data = self.take_data(longest);
-        let end = if self.queue.is_empty() {
+        let end = if self.queue.chunks.is_empty() {
             self.end.take()
         } else {
             None
@@ -223,19 +219,19 @@ impl SendHalf {
     }
 
     fn take_data(&mut self, longest: u32) -> Bytes {
-        // Parts are cut from the first chunk: joining chunks would copy them.
-        let Some(first) = self.queue.front_mut() else {
+        // Parts are cut from the first chunk: joining large chunks would copy them.
+        let Some(first) = self.queue.chunks.front_mut() else {
             return Bytes::new();
         };
-        let Some(part) = self.window.part_of(first.len(), longest) else {
+        let Some(part) = self.window.part_of(first.data.len(), longest) else {
             return Bytes::new();
         };
-        let data = if part < first.len() {
-            first.split_to(part)
+        let data = if part < first.data.len() {
+            self.queue.len -= part;
+            first.data.split_to(part)
         } else {
-            self.queue.pop_front().unwrap_or_default()
+            self.queue.pop().map(|chunk| chunk.data).unwrap_or_default()
         };
-        self.queued -= data.len();
         self.window.take(data.len());
         data
     }
@@ -243,8 +239,7 @@ impl SendHalf {
     /// Drops what has not been sent. Nothing more will be.
     pub(super) fn discard(&mut self) {
         self.head = None;
-        self.queue = VecDeque::new();
-        self.queued = 0;
+        self.queue = Queue::default();
         self.end = None;
     }
 }
@@ -257,9 +252,7 @@ impl RecvHalf {
             Phase::Done => return Err(Violation::AfterEnd),
             Phase::Body => {}
         }
-        if !data.is_empty() {
-            self.queue.push_back(data);
-        }
+        self.queue.push(data, FRAME_COST);
         if end.is_some() {
             self.end = end;
             self.phase = Phase::Done;
@@ -269,9 +262,7 @@ impl RecvHalf {
 
     /// The next chunk, and what it cost.
     pub(super) fn take_data(&mut self) -> Option<(Bytes, u64)> {
-        let data = self.queue.pop_front()?;
-        let cost = FRAME_COST + data.len() as u64;
-        Some((data, cost))
+        self.queue.pop().map(|chunk| (chunk.data, chunk.cost))
     }
 
     pub(super) fn take_end(&mut self) -> Option<End> {
@@ -281,15 +272,65 @@ impl RecvHalf {
     /// Drops what has not been read.
     pub(super) fn discard(&mut self) {
         self.head = None;
-        self.queue = VecDeque::new();
+        self.queue = Queue::default();
         self.end = None;
     }
 
     /// Bytes that wait for the application.
     pub(super) fn buffered(&self) -> u64 {
-        self.queue
-            .iter()
-            .map(|data| FRAME_COST + data.len() as u64)
-            .sum()
+        self.queue.chunks.iter().map(|chunk| chunk.cost).sum()
     }
+}
+
+/// Data that waits, in its order. Small chunks that wait together are joined, so
+/// that many small frames take no more memory than what they were charged, and many
+/// small messages leave as one frame.
+#[derive(Debug, Default)]
+struct Queue {
+    chunks: VecDeque<Chunk>,
+    /// Bytes of data.
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    data: Bytes,
+    /// What its frames took from the window.
+    cost: u64,
+}
+
+/// Up to how many bytes chunks are joined: copying more costs more than a frame.
+const JOINED: usize = 4 * 1024;
+
+impl Queue {
+    fn push(&mut self, data: Bytes, frame_cost: u64) {
+        if data.is_empty() {
+            return; // An empty frame was charged, and what it cost does not come back.
+        }
+        let cost = frame_cost + data.len() as u64;
+        self.len += data.len();
+        match self.chunks.back_mut() {
+            Some(last) if last.data.len() + data.len() <= JOINED => {
+                last.data = joined(std::mem::take(&mut last.data), &data);
+                last.cost += cost;
+            }
+            _ => self.chunks.push_back(Chunk { data, cost }),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Chunk> {
+        let chunk = self.chunks.pop_front()?;
+        self.len -= chunk.data.len();
+        Some(chunk)
+    }
+}
+
+fn joined(first: Bytes, second: &[u8]) -> Bytes {
+    let mut both = first.try_into_mut().unwrap_or_else(|shared| {
+        let mut copy = BytesMut::with_capacity(shared.len() + second.len());
+        copy.extend_from_slice(&shared);
+        copy
+    });
+    both.extend_from_slice(second);
+    both.freeze()
 }

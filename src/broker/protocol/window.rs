@@ -2,10 +2,7 @@
 
 use super::error::Violation;
 use super::frame::FRAME_COST;
-
-/// The most credit that a stream may hold, in bytes. Credit above it is a
-/// mistake of the peer (HTTP/2 draws the same line, RFC 9113 section 6.9.1).
-const MAX_CREDIT: u64 = (1 << 31) - 1;
+use super::limits::MAX_CREDIT;
 
 /// A part of less than this is not sent if there is more: it would make many
 /// small frames of one big message. At most a quarter of the initial window, so
@@ -30,7 +27,7 @@ impl SendWindow {
 
     pub(crate) fn add(&mut self, bytes: u32) -> Result<(), Violation> {
         let credit = self.credit + u64::from(bytes);
-        if credit > MAX_CREDIT {
+        if credit > u64::from(MAX_CREDIT) {
             return Err(Violation::CreditOverflow);
         }
         self.credit = credit;

@@ -229,7 +229,7 @@ impl Carrier {
                     let chunk = match ready!(body.poll_data(cx)) {
                         Some(Ok(chunk)) => chunk,
                         Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                        None => return Poll::Ready(None),
+                        None => return body.poll_trailers(cx).map(end_of),
                     };
                     // Fails only if more is released than came.
                     let _ = body.flow_control().release_capacity(chunk.len());
@@ -324,7 +324,19 @@ fn check_response(response: &Response<RecvStream>) -> Result<(), CarrierError> {
     if response.status() != StatusCode::OK {
         return Err(CarrierError::NotABroker(response.status()));
     }
-    let status = response.headers().get("grpc-status");
+    check_status(response.headers())
+}
+
+/// What the end of the peer's half says: nothing, or a status that is not "ok".
+fn end_of(trailers: Result<Option<HeaderMap>, h2::Error>) -> Option<Result<Bytes, CarrierError>> {
+    match trailers {
+        Ok(trailers) => check_status(&trailers?).err().map(Err),
+        Err(error) => Some(Err(error.into())),
+    }
+}
+
+fn check_status(headers: &HeaderMap) -> Result<(), CarrierError> {
+    let status = headers.get("grpc-status");
     match status
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse().ok())

@@ -80,6 +80,7 @@ pub(crate) async fn drive(
         events: Vec::new(),
         link: link.clone(),
         carrier,
+        lost: None,
     };
     let lost = std::future::poll_fn(|cx| driver.poll(cx, &mut acceptor)).await;
     if let Some(mut reason) = lost {
@@ -106,6 +107,9 @@ struct Driver {
     encoder: Encoder,
     timer: Pin<Box<Sleep>>,
     events: Vec<Event>,
+    /// Why the connection can carry no more. What has arrived before that is
+    /// still to be taken in.
+    lost: Option<EndReason>,
 }
 
 impl Driver {
@@ -118,33 +122,39 @@ impl Driver {
     ) -> Poll<Option<EndReason>> {
         self.link.set_driver(cx.waker());
         loop {
-            let io = self.carrier.poll_io(cx);
+            if self.lost.is_none()
+                && let Poll::Ready(end) = self.carrier.poll_io(cx)
+            {
+                self.lost = Some(EndReason::Lost(end.err().map(shared)));
+            }
             let received = self.receive(cx, acceptor);
             self.handle_timer(cx);
             self.dispatch(acceptor);
             if self.link.ended().is_some() {
                 return Poll::Ready(None);
             }
-            let received = match received {
-                Ok(received) => received,
+            let more = match received {
+                Ok(more) => more,
                 Err(reason) => return Poll::Ready(Some(reason)),
             };
-            match io {
-                Poll::Ready(Ok(())) => return Poll::Ready(Some(EndReason::Lost(None))),
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Some(EndReason::Lost(Some(shared(error)))));
-                }
-                Poll::Pending => {}
+            if !more && self.lost.is_some() {
+                return Poll::Ready(self.lost.take());
             }
-            let sent = match self.transmit(cx) {
-                Ok(sent) => sent,
-                Err(error) => return Poll::Ready(Some(EndReason::Lost(Some(shared(error))))),
-            };
+            let sent = self.lost.is_none() && self.transmit_or_lose(cx);
             self.dispatch(acceptor);
-            if !received && !sent {
+            if !more && !sent {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Sends, and remembers if that cannot be done any more. Returns whether
+    /// there is a reason to go on.
+    fn transmit_or_lose(&mut self, cx: &mut Context<'_>) -> bool {
+        self.transmit(cx).unwrap_or_else(|error| {
+            self.lost = Some(EndReason::Lost(Some(shared(error))));
+            true
+        })
     }
 
     /// Takes in what has arrived. Returns whether there may be more.

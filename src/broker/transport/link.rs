@@ -29,6 +29,7 @@ use crate::broker::protocol::ResponseHead;
 use crate::broker::protocol::StreamError;
 use crate::broker::protocol::StreamKey;
 use crate::broker::protocol::Target;
+use crate::broker::protocol::Totals;
 
 /// How far a trunk has come in its life.
 #[derive(Clone, Debug)]
@@ -349,9 +350,13 @@ impl Link {
         self.ended().unwrap_or(EndReason::Closed)
     }
 
+    pub(crate) fn totals(&self) -> Totals {
+        self.shared.state.lock().connection.totals()
+    }
+
     pub(crate) fn counts(&self) -> (Counts, u64) {
-        let state = self.shared.state.lock();
-        (state.connection.counts(), state.connection.buffered())
+        let connection = &self.shared.state.lock().connection;
+        (connection.counts(), connection.buffered())
     }
 }
 

@@ -136,7 +136,8 @@ impl Console {
 
     /// What the plugin's end of the trunk holds, but for this very call and the log.
     fn stats(&self) -> Result<String, Status> {
-        let stats = self.host.broker()?.stats();
+        let broker = self.host.broker()?;
+        let stats = broker.stats();
         Ok(format!(
             "channels={} streams={} registrations={} serving={} buffered={} ever={}",
             stats.channels,
@@ -144,7 +145,7 @@ impl Console {
             stats.registrations,
             stats.serving,
             stats.buffered,
-            stats.channels_ever,
+            broker.totals().channels,
         ))
     }
 }

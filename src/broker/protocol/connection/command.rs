@@ -21,6 +21,7 @@ use crate::broker::protocol::frame::RequestHead;
 use crate::broker::protocol::frame::ResponseHead;
 use crate::broker::protocol::frame::Target;
 use crate::broker::protocol::id::Id;
+use crate::broker::protocol::limits::MAX_CONTROL_BACKLOG;
 use crate::broker::protocol::scheduler::Control;
 use crate::broker::protocol::stream::Phase;
 use crate::broker::protocol::stream::Side;
@@ -79,7 +80,7 @@ impl Connection {
         let channel = ChannelKey(self.channels.insert(Channel::ours(id, target, kind)));
         self.channels_by_id.insert(id, channel);
         self.our_channels += 1;
-        self.channels_ever += 1;
+        self.totals.channels += 1;
         self.scheduler.push_control(Control::Open(channel));
         let stream = (kind == Kind::Bytes).then(|| {
             let stream = self.add_stream(channel, Side::Opener, kind);
@@ -204,9 +205,10 @@ impl Connection {
         if let Some(stream) = self.streams.get_mut(key.0) {
             stream.background = background;
             self.background += u32::from(background);
+            self.unbegun += 1;
             stream.send.give_head(Head::Request(head));
         }
-        self.calls_ever += 1;
+        self.totals.calls += 1;
         self.schedule(key);
         Ok(key)
     }
@@ -298,12 +300,21 @@ impl Connection {
     pub(crate) fn read(&mut self, key: StreamKey) -> Result<Read, StreamError> {
         let stream = self.receiving(key)?;
         let Some((data, cost)) = stream.recv.take_data() else {
-            let done = stream.recv.phase == Phase::Done;
-            return Ok(if done {
-                Read::End(stream.recv.take_end())
-            } else {
-                Read::Pending
-            });
+            return match stream.recv.phase {
+                Phase::Done => Ok(Read::End(stream.recv.take_end())),
+                // The callee has answered: the rest of the request is not heard.
+                _ if !stream.live => Err(StreamError::Local(Code::Done)),
+                _ => Ok(Read::Pending),
+            };
+        };
+        self.consumed(key, cost);
+        Ok(Read::Data(data))
+    }
+
+    /// Gives back the credit of data that nobody will ask for again.
+    fn consumed(&mut self, key: StreamKey, cost: u64) {
+        let Some(stream) = self.streams.get_mut(key.0) else {
+            return;
         };
         let worth_it = stream.recv.window.consume(cost);
         let more_may_come = stream.live && stream.recv.phase != Phase::Done;
@@ -311,7 +322,17 @@ impl Connection {
             stream.recv.credit_due = true;
             self.answer(Control::Credit(key));
         }
-        Ok(Read::Data(data))
+    }
+
+    /// Drops what arrives on a stream that was let go of while what was written
+    /// on it is on its way. It counts as consumed, for a peer that writes before
+    /// it reads.
+    pub(super) fn skip(&mut self, key: StreamKey) {
+        while let Some(stream) = self.streams.get_mut(key.0)
+            && let Some((_, cost)) = stream.recv.take_data()
+        {
+            self.consumed(key, cost);
+        }
     }
 
     fn receiving(&mut self, key: StreamKey) -> Result<&mut Stream, StreamError> {
@@ -320,6 +341,7 @@ impl Connection {
             .get_mut(key.0)
             .ok_or(StreamError::Local(Code::Closed))?;
         match &stream.failed {
+            _ if !stream.held => Err(StreamError::Local(Code::Closed)),
             // What has arrived whole can be read, whatever became of the rest.
             Some(error) if stream.recv.phase != Phase::Done => Err(error.clone()),
             _ => Ok(stream),
@@ -375,20 +397,27 @@ impl Connection {
             Phase::Done if stream.kind == Kind::Bytes => stream.send.phase != Phase::Done,
             _ => false,
         };
+        // Before the reset, which would tell the application of its own doing.
+        if let Some(stream) = self.streams.get_mut(key.0) {
+            stream.held = false;
+        }
         if !leaving {
             self.reset(key, code);
         }
-        let Some(stream) = self.streams.get_mut(key.0) else {
-            return;
-        };
-        stream.held = false;
-        stream.recv.discard();
+        self.skip(key);
+        if let Some(stream) = self.streams.get_mut(key.0) {
+            stream.recv.discard();
+        }
         self.settle(key);
     }
 
-    /// Asks the peer for a sign of life, which comes as [`Event::Pong`].
+    /// Asks the peer for a sign of life, which comes as [`Event::Pong`]. Refused
+    /// while too much waits for a transport that takes nothing.
     pub(crate) fn ping(&mut self, token: u64) -> Result<(), StreamError> {
         self.check_alive()?;
+        if self.scheduler.backlog() >= MAX_CONTROL_BACKLOG {
+            return Err(StreamError::Local(Code::Limit));
+        }
         self.scheduler.push_control(Control::Ping(token));
         Ok(())
     }
@@ -398,12 +427,11 @@ impl Connection {
         if self.ended.is_some() || self.going_away == Some(GoneBy::Us) {
             return;
         }
-        self.scheduler.push_control(Control::GoAway {
-            code: Code::GoingAway,
-            message,
-        });
-        self.going_away = Some(GoneBy::Us);
-        self.events.push_back(Event::GoingAway);
+        // Behind what has begun: the peer must not refuse that.
+        self.farewell = Some(message);
+        if self.going_away.replace(GoneBy::Us).is_none() {
+            self.events.push_back(Event::GoingAway);
+        }
         self.check_drained();
     }
 

@@ -4,6 +4,8 @@
 //! `receive`, what is sent to it in `transmit`.
 
 mod command;
+#[cfg(test)]
+mod inspect;
 mod receive;
 mod transmit;
 
@@ -75,16 +77,15 @@ pub(crate) enum Event {
     Changed(StreamKey),
     /// The peer answered a ping.
     Pong(u64),
-    /// The peer goes away, or this side does: no new calls.
+    /// The peer goes away, or this side does: no new calls. Comes once.
     GoingAway,
-    /// After going away: no call runs any more.
+    /// After either side went away: no call runs any more. Comes once.
     Drained,
     /// The trunk ended. Nothing comes after this.
     Ended,
 }
 
-/// What a connection holds, all zero again when nothing is open; and what it has
-/// seen.
+/// What a connection holds; all zero again when nothing is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) channels: usize,
@@ -93,10 +94,15 @@ pub(crate) struct Counts {
     pub(crate) window_growth: u64,
     /// Control frames that wait to be sent.
     pub(crate) backlog: usize,
-    /// Sub-channels that were ever opened, by either side.
-    pub(crate) channels_ever: u64,
-    /// Calls that were ever made, by either side.
-    pub(crate) calls_ever: u64,
+}
+
+/// What a connection has seen since it began, of both sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Sub-channels that were opened.
+    pub(crate) channels: u64,
+    /// Calls that were made.
+    pub(crate) calls: u64,
 }
 
 /// The protocol of one trunk at one end.
@@ -124,8 +130,11 @@ pub(crate) struct Connection {
     their_streams: u32,
     /// Of ours, those that do not count for draining.
     background: u32,
-    channels_ever: u64,
-    calls_ever: u64,
+    /// Of ours, those whose first frame has not left.
+    unbegun: u32,
+    /// What to say when going away, once everything that was begun has left.
+    farewell: Option<String>,
+    totals: Totals,
     scheduler: Scheduler,
     /// Control frames in the scheduler that answer the peer.
     answers: usize,
@@ -165,8 +174,9 @@ impl Connection {
             our_streams: 0,
             their_streams: 0,
             background: 0,
-            channels_ever: 0,
-            calls_ever: 0,
+            unbegun: 0,
+            farewell: None,
+            totals: Totals::default(),
             scheduler: Scheduler::default(),
             answers: 0,
             events: VecDeque::new(),
@@ -194,9 +204,11 @@ impl Connection {
             streams: self.streams.len(),
             window_growth: self.pool.used(),
             backlog: self.scheduler.backlog(),
-            channels_ever: self.channels_ever,
-            calls_ever: self.calls_ever,
         }
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Bytes that were received and wait for the application.
@@ -212,6 +224,9 @@ impl Connection {
     /// The next thing that the layer above must hear of.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
+        if self.events.is_empty() && self.events.capacity() > 1024 {
+            self.events = VecDeque::new();
+        }
         if let Event::Changed(key) = &event
             && let Some(stream) = self.streams.get_mut(key.0)
         {
@@ -268,6 +283,7 @@ impl Connection {
             return;
         }
         self.scheduler.clear();
+        self.farewell = None;
         self.answers = 0;
         if let Some(code) = reason.code() {
             let message = reason.to_string();
@@ -326,14 +342,20 @@ impl Connection {
             stream.send.discard();
             let (channel, id, was_ready) = (stream.channel, stream.id, stream.ready);
             stream.ready = false;
+            // The callee has answered; whoever still reads the request must know.
+            let unheard = stream.failed.is_none() && stream.recv.phase != Phase::Done;
             if let Some(id) = id {
                 self.streams_by_id.remove(&id);
             }
             if stream.side == Side::Opener {
                 self.our_streams = self.our_streams.saturating_sub(1);
                 self.background -= u32::from(stream.background);
+                self.unbegun -= u32::from(stream.id.is_none());
             }
             self.leave_channel(channel, key, was_ready);
+            if unheard {
+                self.notify(key);
+            }
         }
         let Some(stream) = self.streams.get_mut(key.0) else {
             return;
@@ -425,11 +447,16 @@ impl Connection {
     /// reads is cut off.
     fn answer(&mut self, control: Control) {
         if self.ended.is_none() {
-            self.answers += 1;
+            // Only what is taken off the count again when it leaves.
+            if control.answers_peer_of(self.config.hello.role) {
+                self.answers += 1;
+            }
             self.scheduler.push_control(control);
         }
     }
 
+    /// Why what the peer begins now is refused: either side is going away. A peer
+    /// that goes away says so after all that it has begun.
     fn code_of_refusal(&self) -> Option<Code> {
         self.going_away.map(|_| Code::GoingAway)
     }

@@ -39,7 +39,9 @@ impl Connection {
         self.answer_deadline = None;
         let result = match (self.agreed.is_some(), frame) {
             (false, Frame::Hello(hello)) => self.receive_hello(hello),
-            (false, Frame::GoAway { code, message }) => self.receive_go_away(code, message),
+            (false, Frame::GoAway { code, message }) if code != Code::GoingAway => {
+                self.receive_go_away(code, message)
+            }
             (false, _) => Err(Violation::FrameBeforeHello),
             (true, frame) => self.receive(frame),
         };
@@ -148,7 +150,7 @@ impl Connection {
         let channel = ChannelKey(self.channels.insert(Channel::theirs(id, kind)));
         self.channels_by_id.insert(id, channel);
         self.their_channels += 1;
-        self.channels_ever += 1;
+        self.totals.channels += 1;
         let stream = (kind == Kind::Bytes).then(|| {
             let stream = self.add_stream(channel, Side::Acceptor, kind);
             self.set_id(stream, id);
@@ -214,6 +216,9 @@ impl Connection {
             return Ok(());
         }
         stream.recv.receive(data, end)?;
+        if !stream.held {
+            self.skip(key);
+        }
         self.notify(key);
         self.settle(key);
         Ok(())
@@ -272,7 +277,7 @@ impl Connection {
         if let Some(stream) = self.streams.get_mut(key.0) {
             stream.recv.phase = Phase::Body;
         }
-        self.calls_ever += 1;
+        self.totals.calls += 1;
         self.events.push_back(Event::Called {
             stream: key,
             channel,

@@ -26,6 +26,12 @@ impl Connection {
                 return Some(frame);
             }
         }
+        if let Some(message) = self.farewell.take_if(|_| self.unbegun == 0) {
+            return Some(Frame::GoAway {
+                code: Code::GoingAway,
+                message,
+            });
+        }
         while let Some(key) = self.scheduler.pop(&mut self.channels) {
             if let Some(frame) = self.stream_frame(key) {
                 return Some(frame);
@@ -45,7 +51,8 @@ impl Connection {
             return true;
         }
         let may_speak = self.agreed.is_some() || self.ended.is_some();
-        may_speak && (self.scheduler.backlog() > 0 || self.scheduler.has_streams())
+        let farewell = self.farewell.is_some() && self.unbegun == 0;
+        may_speak && (farewell || self.scheduler.backlog() > 0 || self.scheduler.has_streams())
     }
 
     /// `None` if what the frame is about is gone.
@@ -75,7 +82,12 @@ impl Connection {
                 let stream = self.streams.get_mut(key.0)?;
                 stream.recv.credit_due = false;
                 let id = stream.id.filter(|_| stream.live)?;
-                let max = self.config.limits.max_window;
+                // What nobody reads need not come faster.
+                let max = if stream.held {
+                    self.config.limits.max_window
+                } else {
+                    0
+                };
                 let bytes = stream.recv.window.give(max, &mut self.pool);
                 (bytes > 0).then_some(Frame::Credit { stream: id, bytes })
             }
@@ -99,6 +111,7 @@ impl Connection {
                 let id = self.ids.take();
                 stream.id = Some(id);
                 self.streams_by_id.insert(id, key);
+                self.unbegun -= 1;
                 id
             }
         };

@@ -1,0 +1,125 @@
+//! Whether an injected fault explains why a call failed.
+
+use tonic::Code;
+use tonic::Status;
+use trunkline::EndReason;
+use trunkline::Error;
+use trunkline::Reason;
+use trunkline::host::Exit;
+
+use crate::job::Failure;
+use crate::plan::Cut;
+use crate::plan::Kind;
+use crate::plan::Plan;
+use crate::run::Ending;
+use crate::run::Faults;
+use crate::run::Outcome;
+
+/// How long running calls may go on when a plugin is stopped in order.
+pub const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How a call failed, in a few words, and what may have become of it; or that
+/// nothing that was done explains it.
+pub fn explain(
+    failure: &Failure,
+    plan: &Plan,
+    faults: &Faults,
+) -> Result<(String, Outcome), String> {
+    let (error, status) = match failure {
+        Failure::Cut => return Ok(("cut".to_owned(), Outcome::Open)),
+        Failure::Wrong(wrong) => return Err(wrong.clone()),
+        Failure::Broker(error) => (Some(error), None),
+        Failure::Status(status) => (Error::of(status), Some(status)),
+    };
+    let unexplained = || {
+        let endings: Vec<_> = faults.endings.iter().map(|(ending, _)| ending).collect();
+        let stopped = faults.ever_stopped;
+        format!("{failure:?}; the plan: {plan:?}; endings: {endings:?}; SIGSTOP: {stopped}")
+    };
+    match (error, status) {
+        (Some(error), _) => by_broker(error, plan, faults).ok_or_else(unexplained),
+        (None, Some(status)) => by_handler(status, plan, faults)
+            .map(|name| (name, Outcome::Open))
+            .ok_or_else(unexplained),
+        (None, None) => Err(unexplained()),
+    }
+}
+
+/// A failure of the call's own sub-channel.
+fn by_broker(error: &Error, plan: &Plan, faults: &Faults) -> Option<(String, Outcome)> {
+    let named = |name: &str| Some((name.to_owned(), Outcome::Open));
+    match error.reason() {
+        Reason::TrunkEnded => trunk_ended(error, faults),
+        Reason::GoingAway if !faults.endings.is_empty() => {
+            // Of several calls, some may have begun before.
+            let outcome = match plan.kind {
+                Kind::Open => Outcome::Open,
+                _ => Outcome::NotBegun,
+            };
+            Some(("going away".to_owned(), outcome))
+        }
+        Reason::Deadline if has_deadline(plan) => named("deadline"),
+        Reason::Closed | Reason::Unknown if drops_registration(plan) => named("closed"),
+        _ => None,
+    }
+}
+
+fn trunk_ended(error: &Error, faults: &Faults) -> Option<(String, Outcome)> {
+    let (_, since) = faults.endings.first()?;
+    if !faults.is_harsh() {
+        // Unless it was let run out of its time, it ends when nothing runs.
+        let patient = faults.ever_stopped || since.elapsed() >= DRAIN;
+        let outcome = if patient {
+            Outcome::Open
+        } else {
+            Outcome::CutByStop
+        };
+        return Some(("trunk ended (stopped)".to_owned(), outcome));
+    }
+    let name = match error.trunk_end()? {
+        EndReason::Closed => "trunk ended (closed here)".to_owned(),
+        EndReason::PeerClosed => "trunk ended (closed there)".to_owned(),
+        EndReason::Lost(_) => match Exit::of(error) {
+            Some(exit) => format!("trunk ended ({exit})"),
+            None => "trunk ended (lost)".to_owned(),
+        },
+        _ => return None,
+    };
+    Some((name, Outcome::Open))
+}
+
+/// A failure that the handler answered with, because its own calls failed.
+fn by_handler(status: &Status, plan: &Plan, faults: &Faults) -> Option<String> {
+    let ending = !faults.endings.is_empty();
+    let explained = match status.code() {
+        Code::DeadlineExceeded | Code::Cancelled => has_deadline(plan) || ending,
+        Code::NotFound => drops_registration(plan) || ending,
+        Code::Unavailable => ending,
+        // A counter that was not counted, as too many wanted to.
+        Code::Aborted => plan.kind == Kind::State,
+        // The handler's byte stream or body broke.
+        Code::Unknown | Code::Internal => ending || has_deadline(plan),
+        _ => false,
+    };
+    explained.then(|| format!("by the handler ({:?})", status.code()))
+}
+
+fn has_deadline(plan: &Plan) -> bool {
+    matches!(plan.cut, Cut::Deadline(_))
+}
+
+fn drops_registration(plan: &Plan) -> bool {
+    matches!(plan.cut, Cut::Registration(_)) && matches!(plan.kind, Kind::Callback | Kind::Nested)
+}
+
+/// How the process of a plugin must have ended.
+pub fn expects_exit(faults: &Faults, exit: Option<Exit>) -> bool {
+    let Some(exit) = exit else { return false };
+    let killed = exit.signal == Some(9);
+    let killing = faults
+        .endings
+        .iter()
+        .any(|(ending, _)| !matches!(ending, Ending::Stop | Ending::Close));
+    // A process that is stopped cannot end by itself in time.
+    exit.success() || (killed && (killing || faults.ever_stopped))
+}
