@@ -13,6 +13,7 @@ use support::demo::Ask;
 use support::demo::NestRequest;
 use support::demo::Payload;
 use support::demo::echo_client::EchoClient;
+use support::demo::echo_server::EchoServer;
 use support::echo::Echo;
 use support::host;
 use support::pair;
@@ -295,6 +296,32 @@ async fn layers_and_interceptors_work_around_a_sub_channel() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn layers_and_interceptors_work_around_a_server() {
+    let refuse = |request: Request<()>| match request.metadata().get("x-text") {
+        Some(_) => Ok(request),
+        None => Err(Status::unauthenticated("who is there?")),
+    };
+    let intercepted = EchoServer::with_interceptor(Echo::default(), refuse);
+    let layered = ServiceBuilder::new()
+        .concurrency_limit(1)
+        .service(Echo::default().server());
+    let offers = Offers::new()
+        .named("intercepted", intercepted)
+        .named("layered", layered);
+    let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
+    let mut client = EchoClient::new(host.open("layered").expect("open"));
+    client.unary(payload(1)).await.expect("answered");
+    let mut client = EchoClient::new(host.open("intercepted").expect("open"));
+    let status = client.unary(payload(1)).await.expect_err("without a name");
+    assert_eq!(status.code(), Code::Unauthenticated);
+    let mut request = Request::new(payload(1));
+    request
+        .metadata_mut()
+        .insert("x-text", "me".parse().expect("ascii"));
+    client.unary(request).await.expect("with one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn going_away_lets_running_calls_finish_with_the_callbacks_that_they_make() {
     let pair = pair().await;
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
@@ -396,6 +423,20 @@ async fn a_small_call_does_not_wait_for_a_bulk_transfer() {
     assert!(
         read < 500,
         "20 small calls took as long as {read} messages of 64 KiB"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_names_than_a_hello_holds_are_refused_before_anything_is_sent() {
+    let name = |at| format!("{at:05}.{}", "x".repeat(1000));
+    let many = (0..200).fold(Offers::new(), |offers, at| {
+        offers.named(name(at), Echo::default().server())
+    });
+    let (ours, _theirs) = tokio::io::duplex(1024);
+    let error = host().offers(many).dial(ours).await.expect_err("too many");
+    assert!(
+        matches!(error, trunkline::ConnectError::HelloTooLong { .. }),
+        "{error}"
     );
 }
 

@@ -47,6 +47,13 @@ pub(crate) use super::transport::LastWords;
 /// but a machine may be busy.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What the names in a hello may come to, in bytes: every peer takes messages of 128
+/// KiB, and the rest of the hello needs a few hundred.
+const LONGEST_HELLO: usize = 127 * 1024;
+
+/// What a name in a hello takes beside its bytes, at most.
+const NAME_OVERHEAD: usize = 6;
+
 /// Makes one end of a trunk.
 ///
 /// ```
@@ -84,6 +91,15 @@ pub enum ConnectError {
     /// A limit is out of range: the caller's mistake.
     #[error("the limits of the broker are not usable")]
     Limits(#[source] LimitsError),
+    /// The names of what is offered, of the application and of its version are too
+    /// long together for a hello: the caller's mistake.
+    #[error("the hello is {length} bytes long; it may be {longest}: offer fewer services by name")]
+    HelloTooLong {
+        /// Bytes of all names.
+        length: usize,
+        /// Bytes that they may have.
+        longest: usize,
+    },
     /// The connection could not carry a trunk.
     #[error("the connection cannot carry a trunk")]
     Carrier(#[source] CarrierError),
@@ -214,6 +230,7 @@ impl Builder {
         carrier: impl Future<Output = Result<Carrier, CarrierError>>,
     ) -> Result<Broker, ConnectError> {
         self.limits.check().map_err(ConnectError::Limits)?;
+        self.check_hello()?;
         let begun = now();
         let carrier = tokio::time::timeout(self.hello_timeout, carrier).await;
         let carrier = carrier.map_err(|_| ConnectError::Timeout(self.hello_timeout))?;
@@ -257,6 +274,17 @@ impl Builder {
                 EndReason::HelloTimeout => ConnectError::Timeout(self.hello_timeout),
                 reason => ConnectError::Ended(reason),
             }),
+        }
+    }
+
+    fn check_hello(&self) -> Result<(), ConnectError> {
+        let names = self.offers.names().map(|name| name.len() + NAME_OVERHEAD);
+        let length = names.sum::<usize>() + self.name.len() + self.version.len();
+        let longest = LONGEST_HELLO;
+        if length > longest {
+            Err(ConnectError::HelloTooLong { length, longest })
+        } else {
+            Ok(())
         }
     }
 

@@ -390,21 +390,37 @@ async fn what_no_http_head_may_hold_fails_the_call_alone() {
             peer.send(frame).await;
             peer.expect_reset(stream, Code::Protocol).await;
         }
-        let head = Head::Response(wire::ResponseHead {
-            http_status: 0,
-            metadata: vec![header("x-a", "two\nlines")],
-        });
         let channel = broker.open("demo.v1.Echo").expect("open");
-        let call = tokio::spawn(call(channel, "x"));
+        let first = tokio::spawn(call(channel.clone(), "x"));
         expect_first_call(&mut peer).await;
-        let answer = Frame {
-            stream: 3,
-            head: Some(head),
-            ..Frame::default()
-        };
-        peer.send(answer).await;
-        let status = call.await.expect("no panic").expect_err("unusable");
-        assert_eq!(reason(&status), Some(Reason::Protocol));
+        let answers = [
+            (0, vec![header("x-a", "two\nlines")]),
+            (42, Vec::new()),
+            (0, vec![header("", "")]),
+        ];
+        let mut calls = vec![first];
+        for (turn, (http_status, metadata)) in answers.into_iter().enumerate() {
+            let stream = 3 + 2 * turn as u64;
+            if turn > 0 {
+                calls.push(tokio::spawn(call(channel.clone(), "x")));
+                assert_eq!(peer.expect().await.stream, stream);
+            }
+            let head = wire::ResponseHead {
+                http_status,
+                metadata,
+            };
+            let answer = Frame {
+                stream,
+                head: Some(Head::Response(head)),
+                ..Frame::default()
+            };
+            peer.send(answer).await;
+            peer.expect_reset(stream, Code::Cancelled).await;
+        }
+        for call in calls {
+            let status = call.await.expect("no panic").expect_err("unusable");
+            assert_eq!(reason(&status), Some(Reason::Protocol));
+        }
         assert!(broker.end_reason().is_none(), "the trunk is whole");
     }
 }

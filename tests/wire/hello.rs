@@ -144,7 +144,11 @@ async fn two_ends_of_different_runs_do_not_fit() {
 #[tokio::test(start_paused = true)]
 async fn limits_that_no_stream_could_work_with_are_a_violation() {
     let limits = hello().limits.expect("limits");
-    let small = [
+    let unworkable = [
+        wire::Limits {
+            initial_window: 1 << 31,
+            ..limits
+        },
         wire::Limits {
             initial_window: 1023,
             ..limits
@@ -158,7 +162,7 @@ async fn limits_that_no_stream_could_work_with_are_a_violation() {
             ..limits
         },
     ];
-    for limits in small {
+    for limits in unworkable {
         let hello = wire::Hello {
             limits: Some(limits),
             ..hello()

@@ -147,7 +147,7 @@ async fn a_refusal_fails_our_calls_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_code_ends_what_it_is_about_like_done() {
+async fn an_unknown_code_does_not_pass_for_a_good_end() {
     let (broker, mut peer) = connect(Way::WeDial, ours()).await;
     let channel = broker.open("peer.Thing").expect("open");
     let call = tokio::spawn(call(channel, "x"));
@@ -160,7 +160,7 @@ async fn an_unknown_code_ends_what_it_is_about_like_done() {
     peer.send(super::raw::frames::control(Control::Reset(reset)))
         .await;
     let status = call.await.expect("no panic").expect_err("reset");
-    assert_eq!(reason(&status), Some(Reason::Closed));
+    assert_eq!(reason(&status), Some(Reason::Failed));
     let away = wire::GoAway {
         code: 4711,
         message: "new in version 9".into(),
@@ -168,7 +168,13 @@ async fn an_unknown_code_ends_what_it_is_about_like_done() {
     peer.send(super::raw::frames::control(Control::GoAway(away)))
         .await;
     let end = broker.closed().await;
-    assert!(matches!(end, trunkline::EndReason::PeerClosed), "{end:?}");
+    let trunkline::EndReason::Accused { code, message } = end else {
+        panic!("{end:?}")
+    };
+    assert_eq!(
+        (code, &*message),
+        (trunkline::Code::Failed, "new in version 9")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -163,7 +163,7 @@ pub(crate) struct PeerLimits {
 impl PeerLimits {
     pub(crate) fn are_workable(&self) -> bool {
         let smallest = self.initial_window.min(self.frame_data).min(self.metadata);
-        smallest >= SMALLEST
+        smallest >= SMALLEST && self.initial_window <= i32::MAX as u32
     }
 }
 

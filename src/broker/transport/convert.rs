@@ -170,7 +170,7 @@ fn control_from_wire(control: wire::frame::Control) -> Result<Frame, Violation> 
         },
         Control::Close(close) => Frame::Close {
             channel: id(close.channel)?,
-            code: code_from_wire(close.code()),
+            code: code_from_wire(close.code),
         },
         Control::Credit(credit) => Frame::Credit {
             stream: id(credit.stream)?,
@@ -178,12 +178,12 @@ fn control_from_wire(control: wire::frame::Control) -> Result<Frame, Violation> 
         },
         Control::Reset(reset) => Frame::Reset {
             stream: id(reset.stream)?,
-            code: code_from_wire(reset.code()),
+            code: code_from_wire(reset.code),
         },
         Control::Ping(ping) => Frame::Ping(ping.token),
         Control::Pong(ping) => Frame::Pong(ping.token),
         Control::GoAway(away) => Frame::GoAway {
-            code: code_from_wire(away.code()),
+            code: code_from_wire(away.code),
             message: away.message,
         },
     })
@@ -302,9 +302,12 @@ fn code_to_wire(code: Code) -> i32 {
     .into()
 }
 
-/// A code that this version does not know reads as `Done`, the enum's default:
-/// whatever the reason, the thing is over.
-fn code_from_wire(code: wire::Code) -> Code {
+/// A code that this version does not know reads as `Failed`: it must not pass for a
+/// good end.
+fn code_from_wire(code: i32) -> Code {
+    let Ok(code) = wire::Code::try_from(code) else {
+        return Code::Failed;
+    };
     match code {
         wire::Code::Done => Code::Done,
         wire::Code::Cancelled => Code::Cancelled,
