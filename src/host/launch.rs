@@ -143,7 +143,8 @@ impl Launch {
         let pid = process.child.id();
         let span = tracing::info_span!(parent: None, "plugin", name = &*self.name, pid, %run);
         span.follows_from(Span::current());
-        let connecting = self.connect(process, run, &span);
+        // Boxed, for it is large and the caller's own future would be as large.
+        let connecting = Box::pin(self.connect(process, run, &span));
         connecting.instrument(span.clone()).await
     }
 

@@ -334,3 +334,18 @@ async fn a_child_that_holds_the_trunk_does_not_hide_that_the_plugin_is_gone() {
     eventually("the child is gone", || (!is_running(child)).then_some(())).await;
     assert_over(&plugin, other).await;
 }
+
+#[tokio::test]
+async fn a_stranger_that_holds_trunk_and_output_does_not_hide_that_the_plugin_is_gone() {
+    let capture = Capture::start();
+    let (plugin, other) = (
+        criminal("leaves-the-trunk-to-another-group").await,
+        good().await,
+    );
+    assert_died(&failure(&plugin).await, Some(6), None);
+    let stranger = capture.line("child ").await.parse().expect("a process id");
+    within(plugin.ended()).await;
+    assert!(is_running(stranger), "it has left the plugin's group");
+    kill(stranger, Signal::KILL);
+    assert_over(&plugin, other).await;
+}

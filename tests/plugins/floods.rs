@@ -27,7 +27,7 @@ use crate::support::demo::Payload;
 
 /// What the host holds beside what `Limits::worst_case` counts: the buffers of
 /// HTTP/2 and of the socket, and the allocator's own.
-const BESIDE: u64 = 16 << 20;
+const BESIDE: u64 = 4 << 20;
 
 fn small() -> Limits {
     Limits {
@@ -110,7 +110,7 @@ impl Flood {
     }
 
     /// The plugin was cut off, for this.
-    async fn is_cut_off<T>(self, expected: Violation, unread: T) {
+    async fn ends_as<T>(self, expected: Violation, unread: T) {
         let end = self.watch(self.plugin.broker().closed()).await;
         assert!(
             matches!(end, EndReason::Violation(violation) if violation == expected),
@@ -141,7 +141,7 @@ async fn flood(crime: &str, cut_off: Option<Violation>) {
     let mut echo = echo(&flood.plugin);
     let begun = flood.watch(echo.server_stream(ask)).await;
     match cut_off {
-        Some(violation) => flood.is_cut_off(violation, begun).await,
+        Some(violation) => flood.ends_as(violation, begun).await,
         None => flood.goes_on(begun).await,
     }
 }
@@ -233,7 +233,7 @@ fn calls_to_a_plugin_that_never_reads_hold_no_more_than_was_given() {
                 let mut echo = echo(&flood.plugin);
                 let payloads = futures::stream::repeat(Payload {
                     seq,
-                    data: vec![0; 256 * 1024],
+                    data: vec![0; 64 * 1024],
                 });
                 calls.spawn(async move { echo.client_stream(payloads).await.map(drop) });
             }

@@ -142,6 +142,13 @@ pub async fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> 
     found.unwrap_or_else(|_| panic!("waited in vain until {what}"))
 }
 
+/// Asks until the answer is yes.
+pub async fn until(what: &str, mut probe: impl AsyncFnMut() -> bool) {
+    let asking = async { while !probe().await {} };
+    let yes = tokio::time::timeout(LONG, asking).await;
+    yes.unwrap_or_else(|_| panic!("asked in vain whether {what}"));
+}
+
 /// Whether a process runs: it is there, and no zombie.
 pub fn is_running(pid: u32) -> bool {
     !matches!(state(pid), Some('Z' | 'X') | None)

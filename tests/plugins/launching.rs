@@ -6,6 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use trunkline::ConnectError;
+use trunkline::EndReason;
+use trunkline::Incompatible;
+use trunkline::Limits;
 use trunkline::host::ExecObstacle;
 use trunkline::host::LaunchError;
 use trunkline::host::PluginCommand;
@@ -186,6 +189,36 @@ async fn a_plugin_of_another_protocol_version_is_told_from_one_that_is_broken() 
         panic!("{error:?}")
     };
     assert_eq!((plugin, host), (7..=9, 1..=1));
+}
+
+#[tokio::test]
+async fn a_plugin_of_another_run_or_in_the_wrong_role_is_not_taken() {
+    for (crime, run) in [("claims-another-run", true), ("claims-to-be-a-host", false)] {
+        let error = refused(bin::plugin(&format!("raw:{crime}")), LONG).await;
+        let LaunchError::NotAPlugin { source, .. } = error else {
+            panic!("{error:?}")
+        };
+        let why = source.downcast_ref::<ConnectError>();
+        let Some(ConnectError::Ended(EndReason::Incompatible(why))) = why else {
+            panic!("{why:?}")
+        };
+        match why {
+            Incompatible::OtherRun => assert!(run, "{crime}"),
+            Incompatible::SameRole(_) => assert!(!run, "{crime}"),
+            other => panic!("{crime}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn limits_that_are_not_usable_are_refused_before_anything_is_started() {
+    let limits = Limits {
+        streams: 0,
+        ..Limits::default()
+    };
+    let launch = host().launch("limited", bin::plugin("good")).limits(limits);
+    let error = launch.start().await.expect_err("no plugin can work so");
+    assert!(matches!(error, LaunchError::Limits { .. }), "{error:?}");
 }
 
 #[tokio::test]

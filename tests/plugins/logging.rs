@@ -16,6 +16,7 @@ use crate::harness::Capture;
 use crate::harness::eventually;
 use crate::harness::stop;
 use crate::harness::tell;
+use crate::harness::until;
 
 /// Keeps what comes.
 #[derive(Clone, Debug, Default)]
@@ -99,16 +100,18 @@ async fn the_level_is_changed_while_the_plugin_runs() {
     let (plugin, kept) = logging().await;
     plugin.log().set_level(LevelFilter::DEBUG);
     // The plugin hears of it on another call, so some may be told too early.
-    while kept.with("a detail").is_empty() {
+    until("details come", async || {
         tell(&plugin, "log").await.expect("logged");
-    }
+        !kept.with("a detail").is_empty()
+    })
+    .await;
     plugin.log().set_level(LevelFilter::OFF);
-    let mut silent = false;
-    while !silent {
+    until("nothing comes", async || {
         let before = plugin.log().stats();
         tell(&plugin, "log 100").await.expect("logged");
-        silent = before == plugin.log().stats();
-    }
+        before == plugin.log().stats()
+    })
+    .await;
     stop(plugin).await;
 }
 

@@ -49,11 +49,11 @@ async fn a_megabyte_without_a_line_end_and_binary_output_disturb_nothing() {
     let capture = Capture::start();
     let (plugin, other) = (good().await, good().await);
     let printing = tell(&plugin, "print done");
-    let working = async {
+    let working = Box::pin(async {
         for _ in 0..20 {
             assert_works(&other).await;
         }
-    };
+    });
     let (printed, ()) = within(async { tokio::join!(printing, working) }).await;
     printed.expect("nobody waits for ever on a pipe");
     assert_works(&plugin).await;

@@ -25,6 +25,7 @@ use crate::harness::kill;
 use crate::harness::patient;
 use crate::harness::stop;
 use crate::harness::tell;
+use crate::harness::until;
 use crate::harness::within;
 use crate::support::demo::NestRequest;
 use crate::support::demo::Payload;
@@ -260,7 +261,10 @@ async fn kill_9_of_a_plugin_tells_every_waiter_how_it_died() {
     }
     let mut stream = Running::start(&plugin).await;
     let running = (CALLS + 1).to_string();
-    while within(tell(&plugin, "running")).await.expect("answered") != running {}
+    until("all calls run", async || {
+        tell(&plugin, "running").await.expect("told") == running
+    })
+    .await;
     kill(plugin.pid(), Signal::KILL);
     let mut told = vec![
         within(stream.replies.message())

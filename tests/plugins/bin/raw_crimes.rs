@@ -1,6 +1,7 @@
 //! Plugins that break the protocol, each in its own way.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
 
@@ -44,6 +45,29 @@ pub async fn main(crime: &str) -> i32 {
         "wrong-version" => {
             let mut raw = Raw::silent().await;
             raw.control(Control::Hello(hello(7, 9)))
+                .await
+                .expect("the host reads");
+            raw.until_the_end().await;
+            0
+        }
+        "claims-another-run" => {
+            let mut raw = Raw::silent().await;
+            let run = vec![7; 16];
+            let claim = wire::Hello { run, ..hello(1, 1) };
+            raw.control(Control::Hello(claim))
+                .await
+                .expect("the host reads");
+            raw.until_the_end().await;
+            0
+        }
+        "claims-to-be-a-host" => {
+            let mut raw = Raw::silent().await;
+            let role = wire::Role::Host.into();
+            let claim = wire::Hello {
+                role,
+                ..hello(1, 1)
+            };
+            raw.control(Control::Hello(claim))
                 .await
                 .expect("the host reads");
             raw.until_the_end().await;
@@ -94,13 +118,9 @@ pub async fn main(crime: &str) -> i32 {
             let _ = rustix::net::shutdown(connection(), rustix::net::Shutdown::Both);
             std::future::pending().await
         }
-        "leaves-the-trunk-to-a-child" => {
-            let mut raw = Raw::start().await;
-            raw.call().await;
-            // It inherits standard input: the trunk.
-            let child = Command::new("sleep").arg("1000").spawn().expect("a child");
-            say(&format!("child {}", child.id()));
-            6
+        "leaves-the-trunk-to-a-child" => leave_the_trunk(|_| {}).await,
+        "leaves-the-trunk-to-another-group" => {
+            leave_the_trunk(|child| _ = child.process_group(0)).await
         }
         flood => flooding(flood).await,
     }
@@ -116,6 +136,21 @@ fn hang() -> ! {
     loop {
         thread::park();
     }
+}
+
+/// Exits with 6 in the middle of a call, and leaves a child that has standard input:
+/// the trunk.
+#[expect(
+    clippy::zombie_processes,
+    reason = "the child is to outlive this process"
+)]
+async fn leave_the_trunk(change: impl FnOnce(&mut Command)) -> i32 {
+    Raw::start().await.call().await;
+    let mut child = Command::new("sleep");
+    change(child.arg("1000"));
+    let child = child.spawn().expect("a child");
+    say(&format!("child {}", child.id()));
+    6
 }
 
 async fn half_a_frame(raw: &mut Raw, control: Control) {
