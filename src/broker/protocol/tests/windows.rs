@@ -157,20 +157,20 @@ fn credit_comes_back_when_data_was_consumed_and_not_when_it_arrived() {
 #[test]
 fn credit_that_waits_for_the_transport_waits_in_one_frame_however_much_is_read() {
     let limits = Limits {
-        initial_window: 4096,
-        max_window: 4096,
-        frame_data: 1024,
+        initial_window: 64 * 1024,
+        max_window: 64 * 1024,
+        frame_data: 8192,
         ..Limits::default()
     };
     let (mut pair, ours, theirs) = duplex(limits);
-    pair.host().write(ours, zeros(3900)).expect("open");
+    pair.host().write(ours, zeros(40_000)).expect("open");
     pair.pass(At::Host);
-    for _ in 0..4 {
+    for _ in 0..5 {
         assert!(matches!(pair.plugin().read(theirs), Ok(Read::Data(_))));
     }
     assert_eq!(pair.counts()[1].backlog, 1);
     let frames = pair.pass(At::Plugin);
-    assert_eq!((frames.len(), credits(&frames)), (1, 3900 + 4 * 32));
+    assert_eq!((frames.len(), credits(&frames)), (1, 40_000 + 5 * 32));
 }
 
 #[test]
