@@ -149,7 +149,7 @@ where
         return Err(Error::from(StreamError::Local(Code::Deadline)).to_status());
     }
     let mut body = Box::pin(body);
-    let part = std::future::poll_fn(|cx| Poll::Ready(Part::take(body.as_mut(), cx))).await;
+    let part = std::future::poll_fn(|cx| Poll::Ready(Part::first(body.as_mut(), cx))).await;
     let part = part.map_err(Status::from_error)?;
     let ended = part.end.is_some();
     let key = link

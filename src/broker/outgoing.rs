@@ -11,11 +11,11 @@ use tonic::codegen::StdError;
 
 use super::metadata;
 use super::protocol::End;
+use super::protocol::FIRST_PART;
 use super::protocol::StreamKey;
 use super::transport::Link;
 
-/// How much of a body is taken at once, in bytes. What is beyond it waits for
-/// room on the stream.
+/// How much of a body is taken at once later, in bytes, if there is room.
 const PART: usize = 64 * 1024;
 
 /// How many chunks of a body are taken at once, so that one body that always has
@@ -38,15 +38,25 @@ pub(super) enum SendError {
 }
 
 impl Part {
-    /// Takes what the body has without waiting.
-    pub(super) fn take<B>(mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Result<Self, StdError>
+    /// Takes what the body has at its beginning without waiting.
+    pub(super) fn first<B>(body: Pin<&mut B>, cx: &mut Context<'_>) -> Result<Self, StdError>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<StdError>,
+    {
+        Self::take(body, cx, FIRST_PART)
+    }
+
+    /// Takes what the body has without waiting, up to the chunk that makes it `most`
+    /// bytes or more.
+    fn take<B>(mut body: Pin<&mut B>, cx: &mut Context<'_>, most: usize) -> Result<Self, StdError>
     where
         B: HttpBody<Data = Bytes>,
         B::Error: Into<StdError>,
     {
         let mut part = Self::default();
         let mut len = 0;
-        while len < PART && part.chunks.len() < CHUNKS {
+        while len < most && part.chunks.len() < CHUNKS {
             match body.as_mut().poll_frame(cx) {
                 Poll::Pending => return Ok(part),
                 Poll::Ready(None) => {
@@ -100,8 +110,8 @@ where
             if link.poll_failure(cx, key).is_ready() {
                 return Poll::Ready(Err(SendError::Stream));
             }
-            ready!(link.poll_room(cx, key)).map_err(|_| SendError::Stream)?;
-            let part = Part::take(body.as_mut(), cx).map_err(SendError::Body)?;
+            let room = ready!(link.poll_room(cx, key)).map_err(|_| SendError::Stream)?;
+            let part = Part::take(body.as_mut(), cx, room.min(PART)).map_err(SendError::Body)?;
             if part.is_empty() {
                 Poll::Pending
             } else {

@@ -180,7 +180,7 @@ async fn run(hold: &StreamHold, handling: BoxFuture<'static, Result<Response<Ton
         metadata: metadata::of_response(parts.headers),
     };
     let mut body = pin!(body);
-    let part = std::future::poll_fn(|cx| Poll::Ready(Part::take(body.as_mut(), cx))).await;
+    let part = std::future::poll_fn(|cx| Poll::Ready(Part::first(body.as_mut(), cx))).await;
     let Ok(part) = part else {
         link.reset(*key, Code::Failed);
         return;

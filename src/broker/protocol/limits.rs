@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 ///
 /// The fields are announced in the hello and enforced. [`Limits::worst_case`]
 /// says how much memory a hostile peer can cause with them; the defaults come
-/// to 301 MiB, of which an honest peer uses a small part.
+/// to 360 MiB, of which an honest peer uses a small part.
 ///
 /// ```
 /// # use trunkline::Limits;
@@ -19,8 +19,9 @@ pub struct Limits {
     /// idle one costs a table entry, so that holding one for each object of an
     /// application is reasonable.
     pub channels: u32,
-    /// Calls and byte streams that the peer may have open at once. Default
-    /// 4,096. One more is refused with [`Code::Limit`](crate::Code::Limit), and
+    /// Calls and byte streams that the peer may have open at once, and that this side
+    /// opens at once. Default
+    /// 2,048. One more is refused with [`Code::Limit`](crate::Code::Limit), and
     /// never waits: waiting would let nested calls block each other.
     pub streams: u32,
     /// Bytes that every stream may always have under way, reserved for it, so
@@ -52,11 +53,21 @@ pub struct Limits {
 pub(crate) const MAX_CONTROL_BACKLOG: usize = 65_536;
 
 /// What a sub-channel occupies at most, in bytes: its table entries.
-const CHANNEL_SIZE: u64 = 256;
+const CHANNEL_SIZE: u64 = 320;
+
+/// What a stream occupies beside its data and metadata, in bytes: its table entries.
+const STREAM_SIZE: u64 = 512;
+
+/// What of a response may be queued before its stream's credit counts, in bytes.
+pub(crate) const FIRST_PART: usize = 16 * 1024;
 
 /// What the connection holds, in bytes: HTTP/2's own window, its bookkeeping for small
 /// frames, and one frame that is being put together.
 const CONNECTION_SIZE: u64 = 10 * 1024 * 1024;
+
+/// What streams together may have queued to be sent, in bytes, before their writers
+/// wait. All of it is covered by credit, so that only the transport holds it up.
+pub(crate) const MAX_QUEUED: usize = 16 * 1024 * 1024;
 
 /// The most credit that a stream may hold, in bytes. Credit above it is a mistake of
 /// the peer (HTTP/2 draws the same line, RFC 9113 section 6.9.1).
@@ -73,7 +84,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             channels: 131_072,
-            streams: 4096,
+            streams: 2048,
             initial_window: 16 * 1024,
             max_window: 1024 * 1024,
             shared_window: 16 * 1024 * 1024,
@@ -85,15 +96,19 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most memory, in bytes, that a peer can occupy with what it sends,
-    /// whatever it sends: windows, heads and trailers of all streams, the shared
-    /// windows, the tables, and what the connection itself may hold.
+    /// The most memory, in bytes, that a peer can occupy with what it sends or does
+    /// not read, whatever it does: windows, heads and trailers of all streams, in
+    /// calls that it makes and in as many that it is sent; the shared windows; what
+    /// waits to be sent to it; the tables, and what the connection itself may hold.
+    /// A message that a handler has written as one piece is the handler's.
     pub fn worst_case(&self) -> u64 {
         let stream = u64::from(self.initial_window) + 2 * u64::from(self.metadata);
-        u64::from(self.streams) * stream
+        let unsent = u64::from(self.streams) * FIRST_PART as u64 + MAX_QUEUED as u64;
+        2 * u64::from(self.streams) * (stream + STREAM_SIZE)
+            + unsent
             + 4 * self.shared_window
             + u64::from(self.channels) * CHANNEL_SIZE
-            + (MAX_CONTROL_BACKLOG as u64) * 48
+            + (MAX_CONTROL_BACKLOG as u64) * 64
             + CONNECTION_SIZE
     }
 
@@ -175,6 +190,6 @@ mod tests {
     fn the_defaults_are_usable_and_come_to_what_is_documented() {
         let limits = Limits::default();
         assert_eq!(limits.check(), Ok(()));
-        assert_eq!(limits.worst_case() >> 20, 301);
+        assert_eq!(limits.worst_case() >> 20, 360);
     }
 }

@@ -48,6 +48,7 @@ pub(crate) use handshake::Hello;
 pub(crate) use handshake::VERSION;
 pub(crate) use id::Id;
 pub use id::Role;
+pub(crate) use limits::FIRST_PART;
 pub use limits::Limits;
 pub use limits::LimitsError;
 pub(crate) use limits::PeerLimits;

@@ -91,8 +91,9 @@ pub(super) struct SendHalf {
     queue: Queue,
     end: Option<End>,
     pub(super) window: SendWindow,
-    /// Whether the application waits for room.
+    /// Whether the application waits for room, and whether for all to have left.
     pub(super) wants_room: bool,
+    pub(super) wants_flush: bool,
 }
 
 #[derive(Debug)]
@@ -130,6 +131,7 @@ impl Stream {
                 end: None,
                 window: SendWindow::new(send_window),
                 wants_room: false,
+                wants_flush: false,
             },
             recv: RecvHalf {
                 phase,
@@ -176,12 +178,27 @@ impl SendHalf {
         self.given = Phase::Done;
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.queue.len < SEND_BUFFER
+    /// How much more may be queued, in bytes: what the credit covers, so that what
+    /// waits for credit stays with the application, and not too much of that.
+    pub(super) fn room(&self) -> usize {
+        self.window
+            .covers()
+            .min(SEND_BUFFER)
+            .saturating_sub(self.queue.len)
     }
 
-    pub(super) fn queued(&self) -> usize {
-        self.queue.len
+    /// Whether everything that was given has left.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.queue.len == 0 && (self.given != Phase::Done || self.phase == Phase::Done)
+    }
+
+    /// Whether what the application waits for is there now. Says so once.
+    pub(super) fn has_what_is_wanted(&mut self) -> bool {
+        let room = self.wants_room && self.room() > 0;
+        let flushed = self.wants_flush && self.is_flushed();
+        self.wants_room &= !room;
+        self.wants_flush &= !flushed;
+        room || flushed
     }
 
     /// Whether a frame could leave now.
@@ -236,11 +253,12 @@ impl SendHalf {
         data
     }
 
-    /// Drops what has not been sent. Nothing more will be.
-    pub(super) fn discard(&mut self) {
+    /// Drops what has not been sent; nothing more will be. Returns how many bytes of
+    /// data it was.
+    pub(super) fn discard(&mut self) -> usize {
         self.head = None;
-        self.queue = Queue::default();
         self.end = None;
+        std::mem::take(&mut self.queue).len
     }
 }
 

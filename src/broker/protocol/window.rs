@@ -25,6 +25,11 @@ impl SendWindow {
         }
     }
 
+    /// Bytes of data that the credit covers, in one frame.
+    pub(crate) fn covers(&self) -> usize {
+        usize::try_from(self.credit.saturating_sub(FRAME_COST)).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn add(&mut self, bytes: u32) -> Result<(), Violation> {
         let credit = self.credit + u64::from(bytes);
         if credit > u64::from(MAX_CREDIT) {

@@ -242,12 +242,12 @@ impl Link {
         &self,
         cx: &Context<'_>,
         key: StreamKey,
-    ) -> Poll<Result<(), StreamError>> {
+    ) -> Poll<Result<usize, StreamError>> {
         let mut state = self.shared.state.lock();
-        match state.connection.has_room(key) {
-            Ok(true) => Poll::Ready(Ok(())),
+        match state.connection.room(key) {
             Err(error) => Poll::Ready(Err(error)),
-            Ok(false) => {
+            Ok(room) if room > 0 => Poll::Ready(Ok(room)),
+            Ok(_) => {
                 register(&mut state.wakers_of(key).write, cx);
                 Poll::Pending
             }

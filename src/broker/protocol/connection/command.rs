@@ -22,6 +22,7 @@ use crate::broker::protocol::frame::ResponseHead;
 use crate::broker::protocol::frame::Target;
 use crate::broker::protocol::id::Id;
 use crate::broker::protocol::limits::MAX_CONTROL_BACKLOG;
+use crate::broker::protocol::limits::MAX_QUEUED;
 use crate::broker::protocol::scheduler::Control;
 use crate::broker::protocol::stream::Phase;
 use crate::broker::protocol::stream::Side;
@@ -72,7 +73,7 @@ impl Connection {
         }
         if kind == Kind::Bytes {
             self.check_may_begin(None)?;
-            if self.our_streams >= peer.streams {
+            if self.our_streams >= peer.streams.min(self.config.limits.streams) {
                 return Err(StreamError::Local(Code::Limit));
             }
         }
@@ -175,7 +176,9 @@ impl Connection {
             .filter(|stream| stream.live)
             .and_then(|stream| stream.id);
         self.check_may_begin(parent)?;
-        if call.depth > peer.depth || self.our_streams >= peer.streams {
+        if call.depth > peer.depth
+            || self.our_streams >= peer.streams.min(self.config.limits.streams)
+        {
             return Err(StreamError::Local(Code::Limit));
         }
         let size = call.path.len() + call.metadata.size();
@@ -228,12 +231,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a stream has room for more; if not, [`Event::Changed`] comes when
-    /// it has.
-    pub(crate) fn has_room(&mut self, key: StreamKey) -> Result<bool, StreamError> {
+    /// How many more bytes a stream has room for; if none, [`Event::Changed`] comes
+    /// when it has some.
+    pub(crate) fn room(&mut self, key: StreamKey) -> Result<usize, StreamError> {
+        let full = self.queued >= MAX_QUEUED;
+        self.full |= full;
         let stream = self.sending(key)?;
-        stream.send.wants_room = !stream.send.has_room();
-        Ok(!stream.send.wants_room)
+        let room = if full { 0 } else { stream.send.room() };
+        stream.send.wants_room = room == 0;
+        Ok(room)
     }
 
     /// Whether everything that was written has left, and the end if it was given.
@@ -242,21 +248,22 @@ impl Connection {
             .streams
             .get_mut(key.0)
             .ok_or(StreamError::Local(Code::Closed))?;
-        let ended = stream.send.given != Phase::Done || stream.send.phase == Phase::Done;
-        let flushed = stream.send.queued() == 0 && ended;
+        let flushed = stream.send.is_flushed();
         match &stream.failed {
             Some(error) if stream.send.phase != Phase::Done => Err(error.clone()),
             _ => {
-                stream.send.wants_room |= !flushed;
+                stream.send.wants_flush = !flushed;
                 Ok(flushed)
             }
         }
     }
 
     /// Queues data. What is given is always taken, so ask
-    /// [`Connection::has_room`] first.
+    /// [`Connection::room`] first.
     pub(crate) fn write(&mut self, key: StreamKey, data: Bytes) -> Result<(), StreamError> {
+        let len = data.len();
         self.sending(key)?.send.give_data(data);
+        self.queued += len;
         self.schedule(key);
         Ok(())
     }

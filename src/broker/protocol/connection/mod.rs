@@ -28,6 +28,7 @@ use super::handshake::Hello;
 use super::id::Id;
 use super::id::Ids;
 use super::limits::Limits;
+use super::limits::MAX_QUEUED;
 use super::scheduler::Control;
 use super::scheduler::Scheduler;
 use super::store::Store;
@@ -136,6 +137,10 @@ pub(crate) struct Connection {
     farewell: Option<String>,
     totals: Totals,
     scheduler: Scheduler,
+    /// Bytes of data that wait to be sent, of all streams.
+    queued: usize,
+    /// Whether a writer was told that it is too much.
+    full: bool,
     /// Control frames in the scheduler that answer the peer.
     answers: usize,
     pool: Pool,
@@ -178,6 +183,8 @@ impl Connection {
             farewell: None,
             totals: Totals::default(),
             scheduler: Scheduler::default(),
+            queued: 0,
+            full: false,
             answers: 0,
             events: VecDeque::new(),
             going_away: None,
@@ -312,7 +319,7 @@ impl Connection {
             return;
         }
         stream.failed = Some(error);
-        stream.send.discard();
+        self.queued -= stream.send.discard();
         if stream.recv.phase != Phase::Done {
             stream.recv.discard();
         }
@@ -339,7 +346,7 @@ impl Connection {
         };
         if stream.live && (stream.failed.is_some() || stream.is_over()) {
             stream.live = false;
-            stream.send.discard();
+            self.queued -= stream.send.discard();
             let (channel, id, was_ready) = (stream.channel, stream.id, stream.ready);
             stream.ready = false;
             // The callee has answered; whoever still reads the request must know.
@@ -370,6 +377,7 @@ impl Connection {
                 self.streams_by_id = HashMap::new();
             }
         }
+        self.make_room();
         self.check_drained();
     }
 
@@ -426,6 +434,21 @@ impl Connection {
         if self.going_away.is_some() && !self.drained && idle && self.ended.is_none() {
             self.drained = true;
             self.events.push_back(Event::Drained);
+        }
+    }
+
+    /// Tells writers that there is room again for what all streams queue. Not before
+    /// half of it is gone, so that this look at all streams is rare.
+    fn make_room(&mut self) {
+        if !self.full || self.queued >= MAX_QUEUED / 2 {
+            return;
+        }
+        self.full = false;
+        for key in self.streams.keys() {
+            let waits = |stream: &Stream| stream.send.wants_room && stream.send.room() > 0;
+            if self.streams.get(key).is_some_and(waits) {
+                self.notify(StreamKey(key));
+            }
         }
     }
 

@@ -327,6 +327,9 @@ impl Connection {
         };
         if let Some(stream) = self.streams.get_mut(key.0) {
             stream.send.window.add(bytes)?;
+            if stream.send.has_what_is_wanted() {
+                self.notify(key);
+            }
         }
         self.schedule(key);
         Ok(())

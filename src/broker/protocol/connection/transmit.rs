@@ -116,13 +116,14 @@ impl Connection {
             }
         };
         let frame = stream.send.next_frame(id, longest);
-        let wakes = stream.send.wants_room && stream.send.has_room();
+        self.queued -= frame.data.len();
+        let wakes = stream.send.has_what_is_wanted();
         let unread = !stream.held && stream.kind == Kind::Bytes && stream.recv.phase != Phase::Done;
         if wakes && stream.held && !stream.notified {
-            stream.send.wants_room = false;
             stream.notified = true;
             self.events.push_back(Event::Changed(key));
         }
+        self.make_room();
         self.schedule(key);
         if frame.end.is_some() {
             self.settle(key);

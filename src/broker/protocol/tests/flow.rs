@@ -95,10 +95,10 @@ impl World {
         }
         let key = it.keys[at as usize].expect("held");
         let parked = it.parked_room[at as usize];
-        match self.pair.at(at).has_room(key) {
+        match self.pair.at(at).room(key) {
             Err(error) => self.assert_allowed(flow, at, &error),
-            Ok(false) => self.flows[flow].parked_room[at as usize] = true,
-            Ok(true) => {
+            Ok(0) => self.flows[flow].parked_room[at as usize] = true,
+            Ok(_) => {
                 assert!(!parked, "there is room, and nothing said so");
                 let data = text(flow, at, half.written, count);
                 self.pair.at(at).write(key, data).expect("there was room");

@@ -255,11 +255,8 @@ impl Siege {
             0 => machine
                 .respond(key, ok())
                 .and_then(|()| machine.finish(key, End::default())),
-            1 => match machine
-                .respond(key, ok())
-                .and_then(|()| machine.has_room(key))
-            {
-                Ok(true) => machine.write(key, zeros(2000)),
+            1 => match machine.respond(key, ok()).and_then(|()| machine.room(key)) {
+                Ok(1..) => machine.write(key, zeros(2000)),
                 _ => Ok(()),
             },
             2 => machine.read_head(key).map(|_| ()),

@@ -88,7 +88,7 @@ fn the_key_of_a_call_that_is_over_does_nothing_to_the_next_in_its_slot() {
         gone(machine.respond(stale, ok()));
         gone(machine.read(stale).map(|_| ()));
         gone(machine.read_head(stale).map(|_| ()));
-        gone(machine.has_room(stale).map(|_| ()));
+        gone(machine.room(stale).map(|_| ()));
         gone(machine.is_flushed(stale).map(|_| ()));
         machine.reset(stale, Code::Cancelled);
         machine.release(stale, Code::Cancelled);

@@ -101,7 +101,7 @@ fn tables_that_were_large_give_their_memory_back() {
     let channels: Vec<_> = (0..5000).map(|_| open(pair.host())).collect();
     let calls: Vec<_> = channels
         .iter()
-        .take(4000)
+        .take(2000)
         .map(|channel| pair.host().call(*channel, call("/m")).expect("may call"))
         .collect();
     pair.settle();

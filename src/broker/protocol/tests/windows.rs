@@ -23,6 +23,7 @@ use crate::broker::protocol::Read;
 use crate::broker::protocol::StreamError;
 use crate::broker::protocol::StreamKey;
 use crate::broker::protocol::Target;
+use crate::broker::protocol::limits::MAX_QUEUED;
 
 /// A window of 4 KiB, and nothing to grow by.
 fn narrow() -> Limits {
@@ -262,11 +263,11 @@ fn no_stream_depends_on_what_others_hold_of_the_pool() {
 #[test]
 fn a_sender_is_told_when_there_is_room_again() {
     let (mut pair, ours, theirs) = duplex(Limits::default());
-    assert!(pair.host().has_room(ours).expect("well"));
+    assert!(pair.host().room(ours).expect("well") > 0);
     pair.host().write(ours, zeros(300_000)).expect("open");
-    assert!(!pair.host().has_room(ours).expect("well"));
+    assert!(pair.host().room(ours).expect("well") == 0);
     pair.settle();
-    assert!(!pair.host().has_room(ours).expect("well"), "nobody reads");
+    assert!(pair.host().room(ours).expect("well") == 0, "nobody reads");
     assert!(pair.events(At::Host).is_empty());
     for turn in 0.. {
         read(pair.plugin(), theirs);
@@ -276,7 +277,56 @@ fn a_sender_is_told_when_there_is_room_again() {
         }
         assert!(turn < 1000, "never told");
     }
-    assert!(pair.host().has_room(ours).expect("well"));
+    assert!(pair.host().room(ours).expect("well") > 0);
+}
+
+#[test]
+fn what_waits_for_credit_stays_with_the_application() {
+    let (mut pair, ours, theirs) = duplex(narrow());
+    let mut given = 0;
+    while pair.host().room(ours).expect("well") > 0 {
+        pair.host().write(ours, zeros(100)).expect("open");
+        given += 100;
+        pair.settle();
+    }
+    assert!(given <= narrow().initial_window as usize, "{given}");
+    read(pair.plugin(), theirs);
+    pair.settle();
+    assert_eq!(pair.events(At::Host).len(), 1, "told when there is credit");
+    assert!(pair.host().room(ours).expect("well") > 0);
+}
+
+#[test]
+fn what_all_streams_queue_is_bounded_and_writers_are_told_when_it_has_left() {
+    let limits = Limits {
+        initial_window: 1 << 20,
+        ..Limits::default()
+    };
+    let mut pair = Pair::connected_with(limits);
+    let mut waiting = Vec::new();
+    let mut given = 0;
+    let open = |pair: &mut Pair| {
+        pair.open(At::Host, Kind::Bytes)
+            .our_stream
+            .expect("a stream")
+    };
+    let streams: Vec<StreamKey> = (0..300).map(|_| open(&mut pair)).collect();
+    for stream in streams {
+        if pair.host().room(stream).expect("well") == 0 {
+            waiting.push(stream);
+        } else {
+            pair.host().write(stream, zeros(100_000)).expect("open");
+            given += 100_000;
+        }
+    }
+    assert!(given < MAX_QUEUED + 100_000, "{given}");
+    assert!(!waiting.is_empty());
+    pair.events(At::Host);
+    pair.settle();
+    assert_eq!(pair.events(At::Host).len(), waiting.len());
+    for stream in waiting {
+        assert!(pair.host().room(stream).expect("well") > 0);
+    }
 }
 
 #[test]
@@ -308,7 +358,7 @@ fn the_request_body_of_a_call_that_is_answered_and_let_go_of_holds_nothing_up() 
     // The caller writes everything before it reads anything.
     pair.host().write(caller, zeros(100_000)).expect("open");
     pair.settle();
-    assert!(pair.host().has_room(caller).expect("not stuck"));
+    assert!(pair.host().room(caller).expect("not stuck") > 0);
     assert_eq!(pair.plugin().buffered(), 0);
     let (arrived, reached) = pair.read_to_end(At::Host, caller);
     assert!(matches!(reached, Reached::End(Some(_))), "{reached:?}");
