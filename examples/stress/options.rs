@@ -35,6 +35,10 @@ pub struct Options {
     /// The kinds of calls.
     #[arg(long, value_delimiter = ',', value_enum, default_values_t = Kind::ALL)]
     pub mix: Vec<Kind>,
+    /// Low limits, other ones for each plugin: small windows and frames, few calls
+    /// at once. Calls may then be refused.
+    #[arg(long)]
+    pub tight: bool,
     /// Decides every choice; by default it is drawn. Printed.
     #[arg(long)]
     pub seed: Option<u64>,
