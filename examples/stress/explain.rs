@@ -135,6 +135,6 @@ pub fn expects_exit(faults: &Faults, exit: Option<Exit>) -> bool {
         .iter()
         .any(|(ending, _)| !matches!(ending, Ending::Stop | Ending::Close));
     // A process that is stopped may not hear the farewell, or not end in time.
-    let late = faults.ever_stopped && (killed || exit.code == Some(1));
+    let late = faults.ever_stopped && (killed || exit.signal == Some(15) || exit.code == Some(1));
     exit.success() || late || (killed && killing)
 }

@@ -14,6 +14,7 @@ use trunkline::host::PluginEnd;
 use trunkline::host::PluginHandle;
 
 use crate::explain::expects_exit;
+use crate::false_start;
 use crate::ledger;
 use crate::payload::mix;
 use crate::plan;
@@ -42,6 +43,10 @@ pub async fn keep(stage: Arc<Stage>, slot: usize) {
     let mut life = 0;
     while !stage.is_over() {
         life += 1;
+        let mut rng = Rng::with_seed(mix(stage.seed, !(slot.number as u64) << 32 | life));
+        if stage.options.faults.is_some() {
+            false_start::perhaps(&stage, &mut rng).await;
+        }
         let (handle, run, orders) = match launch(&stage, slot, life).await {
             Ok(launched) => launched,
             Err(error) => {

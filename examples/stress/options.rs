@@ -39,6 +39,9 @@ pub struct Options {
     /// at once. Calls may then be refused.
     #[arg(long)]
     pub tight: bool,
+    /// How long it takes from one fault of a plugin to the next, on average.
+    #[arg(long, default_value = "800ms", value_parser = duration)]
+    pub every: Duration,
     /// Decides every choice; by default it is drawn. Printed.
     #[arg(long)]
     pub seed: Option<u64>,
