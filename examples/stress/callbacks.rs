@@ -30,7 +30,7 @@ pub async fn callback(job: &Job) -> Outcome {
     };
     let call = client.callback(request);
     let summary = job.while_registered(held, call).await?.into_inner();
-    job.done_with(client)?;
+    job.done_with(client);
     let mut sum = Sum::default();
     for index in 1..=job.plan.parts {
         let answer = job.source().piece(job.call, index, Way::Back);
@@ -52,7 +52,7 @@ pub async fn nested(job: &Job) -> Outcome {
     });
     let call = client.nest(request);
     let summary = job.while_registered(service, call).await?.into_inner();
-    job.done_with(client)?;
+    job.done_with(client);
     let expected = Summary {
         call: job.call,
         pieces: job.plan.parts + 1,

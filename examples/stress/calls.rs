@@ -20,7 +20,7 @@ pub async fn unary(job: &Job) -> Outcome {
     let mut client = job.client()?;
     let piece = job.source().piece(job.call, 0, Way::There);
     let piece = client.unary(job.request(piece)).await?.into_inner();
-    job.done_with(client)?;
+    job.done_with(client);
     job.check(&piece, 0)
 }
 
@@ -28,7 +28,7 @@ pub async fn client(job: &Job) -> Outcome {
     let mut client = job.client()?;
     let request = job.request(stream::iter(job.pieces()));
     let summary = client.client_stream(request).await?.into_inner();
-    job.done_with(client)?;
+    job.done_with(client);
     let expected = job.source().summary(job.call, job.plan.parts, Way::There);
     same(&summary, &expected)
 }
@@ -40,7 +40,7 @@ pub async fn server(job: &Job) -> Outcome {
         pieces: job.plan.parts,
     });
     let mut pieces = client.server_stream(request).await?.into_inner();
-    job.done_with(client)?;
+    job.done_with(client);
     let mut index = 0;
     job.cut_at(index)?;
     while let Some(piece) = pieces.message().await? {
@@ -67,7 +67,7 @@ pub async fn bidi(job: &Job) -> Outcome {
         }
     });
     let mut answers = client.bidi(job.request(pieces)).await?.into_inner();
-    job.done_with(client)?;
+    job.done_with(client);
     let mut index = 0;
     job.cut_at(index)?;
     while let Some(piece) = answers.message().await? {
@@ -133,7 +133,7 @@ pub async fn state(job: &Job) -> Outcome {
     let mut client = job.client()?;
     let (call, key) = (job.call, job.plan.parts);
     let summary = client.count(job.request(Counter { call, key })).await?;
-    job.done_with(client)?;
+    job.done_with(client);
     let expected = Summary {
         call,
         ..Summary::default()

@@ -61,7 +61,7 @@ async fn leased(job: &Job) -> Outcome {
         pieces: 0,
     });
     let mut lease = owner.lease(ask).await?.into_inner();
-    job.done_with(owner)?;
+    job.done_with(owner);
     let Some(reply) = lease.message().await? else {
         return Err(Failure::Wrong("a lease ended by itself".to_owned()));
     };

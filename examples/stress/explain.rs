@@ -51,22 +51,35 @@ fn by_broker(error: &Error, plan: &Plan, faults: &Faults) -> Option<(String, Out
     match error.reason() {
         Reason::TrunkEnded => trunk_ended(error, faults),
         Reason::GoingAway if !faults.endings.is_empty() => {
-            // Of several calls, some may have begun before.
-            let outcome = match plan.kind {
-                Kind::Open => Outcome::Open,
-                _ => Outcome::NotBegun,
-            };
-            Some(("going away".to_owned(), outcome))
+            Some(("going away".to_owned(), not_begun(plan)))
         }
+        Reason::Limit if faults.limited => Some(("limit".to_owned(), not_begun(plan))),
         Reason::Deadline if has_deadline(plan) => named("deadline"),
-        Reason::Closed | Reason::Unknown if drops_registration(plan) => named("closed"),
+        // The plugin's end of the stream went with the handler.
+        Reason::Cancelled if has_deadline(plan) && plan.kind == Kind::Bytes => named("deadline"),
+        Reason::Closed if drops_registration(plan) => named("closed"),
+        // The lease was over before what it lent was used.
+        Reason::Closed if has_deadline(plan) && plan.kind == Kind::Open => named("deadline"),
         _ => None,
     }
 }
 
+/// The call was refused. Of several calls, some may have begun before.
+fn not_begun(plan: &Plan) -> Outcome {
+    match plan.kind {
+        Kind::Open | Kind::Bytes => Outcome::Open,
+        _ => Outcome::NotBegun,
+    }
+}
+
 fn trunk_ended(error: &Error, faults: &Faults) -> Option<(String, Outcome)> {
-    let (_, since) = faults.endings.first()?;
+    let end = error.trunk_end()?;
+    if let EndReason::Silent = end {
+        let expected = faults.keep_alive && faults.ever_stopped;
+        return expected.then(|| ("trunk ended (silent)".to_owned(), Outcome::Open));
+    }
     if !faults.is_harsh() {
+        let (_, since) = faults.endings.first()?;
         // Unless it was let run out of its time, it ends when nothing runs.
         let patient = faults.ever_stopped || since.elapsed() >= DRAIN;
         let outcome = if patient {
@@ -76,7 +89,7 @@ fn trunk_ended(error: &Error, faults: &Faults) -> Option<(String, Outcome)> {
         };
         return Some(("trunk ended (stopped)".to_owned(), outcome));
     }
-    let name = match error.trunk_end()? {
+    let name = match end {
         EndReason::Closed => "trunk ended (closed here)".to_owned(),
         EndReason::PeerClosed => "trunk ended (closed there)".to_owned(),
         EndReason::Lost(_) => match Exit::of(error) {
@@ -95,6 +108,7 @@ fn by_handler(status: &Status, plan: &Plan, faults: &Faults) -> Option<String> {
         Code::DeadlineExceeded | Code::Cancelled => has_deadline(plan) || ending,
         Code::NotFound => drops_registration(plan) || ending,
         Code::Unavailable => ending,
+        Code::ResourceExhausted => faults.limited,
         // A counter that was not counted, as too many wanted to.
         Code::Aborted => plan.kind == Kind::State,
         // The handler's byte stream or body broke.
@@ -120,6 +134,7 @@ pub fn expects_exit(faults: &Faults, exit: Option<Exit>) -> bool {
         .endings
         .iter()
         .any(|(ending, _)| !matches!(ending, Ending::Stop | Ending::Close));
-    // A process that is stopped cannot end by itself in time.
-    exit.success() || (killed && (killing || faults.ever_stopped))
+    // A process that is stopped may not hear the farewell, or not end in time.
+    let late = faults.ever_stopped && (killed || exit.signal == Some(15) || exit.code == Some(1));
+    exit.success() || late || (killed && killing)
 }

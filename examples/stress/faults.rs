@@ -13,9 +13,6 @@ use crate::run::Ending;
 use crate::run::Run;
 use crate::stage::Stage;
 
-/// Between two faults, in milliseconds.
-const PAUSE: std::ops::Range<u64> = 100..1500;
-
 /// How long a plugin is stopped for, in milliseconds.
 const STOPPED: std::ops::Range<u64> = 10..3000;
 
@@ -32,7 +29,7 @@ pub async fn run(stage: Arc<Stage>) {
     let mut over = stage.over.subscribe();
     let mut stops = JoinSet::new();
     loop {
-        let pause = Duration::from_millis(rng.u64(PAUSE));
+        let pause = stage.options.every.mul_f64(rng.f64() * 2.0);
         let slot = rng.usize(..stage.slots.len());
         let fault = draw(&mut rng);
         tokio::select! {

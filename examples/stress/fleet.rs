@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use rustix::process::Pid;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -13,8 +14,12 @@ use trunkline::host::PluginEnd;
 use trunkline::host::PluginHandle;
 
 use crate::explain::expects_exit;
+use crate::false_start;
 use crate::ledger;
+use crate::payload::mix;
+use crate::plan;
 use crate::run::Ending;
+use crate::run::Faults;
 use crate::run::Run;
 use crate::run::SERVICE;
 use crate::stage::Slot;
@@ -26,12 +31,22 @@ use crate::verify;
 /// what the kernel is given.
 const END: Duration = Duration::from_secs(25);
 
+/// After how long a silence a plugin is asked for a sign of life, where it is.
+const ALIVE: Duration = Duration::from_millis(700);
+
+/// With more callers the default limits may be met.
+const MANY: u32 = 200;
+
 pub async fn keep(stage: Arc<Stage>, slot: usize) {
     let slot = &stage.slots[slot];
     let mut retiring = JoinSet::new();
     let mut life = 0;
     while !stage.is_over() {
         life += 1;
+        let mut rng = Rng::with_seed(mix(stage.seed, !(slot.number as u64) << 32 | life));
+        if stage.options.faults.is_some() {
+            false_start::perhaps(&stage, &mut rng).await;
+        }
         let (handle, run, orders) = match launch(&stage, slot, life).await {
             Ok(launched) => launched,
             Err(error) => {
@@ -62,7 +77,10 @@ async fn launch(stage: &Stage, slot: &Slot, life: u64) -> Result<Launched, Launc
     drop(ledger::Ledger::file(&ledger));
     let program = std::env::current_exe().unwrap_or_else(|_| "stress".into());
     let options = &stage.options;
-    let command = PluginCommand::new(program)
+    let mut rng = Rng::with_seed(mix(stage.seed, (slot.number as u64) << 32 | life));
+    let (keep_alive, host, plugin) = (rng.u32(..4) == 0, rng.u64(..), rng.u64(..));
+    let keep_alive = keep_alive && options.faults.is_some();
+    let mut command = PluginCommand::new(program)
         .arg("plugin")
         .args(["--seed".to_owned(), stage.seed.to_string()])
         .args(["--least".to_owned(), options.payload.start.to_string()])
@@ -70,14 +88,24 @@ async fn launch(stage: &Stage, slot: &Slot, life: u64) -> Result<Launched, Launc
         .arg("--ledger")
         .arg(&ledger)
         .args(["--runtime", options.plugin_runtime.name()]);
-    let launch = stage.host.launch(&*slot.name, command);
+    if options.tight {
+        command = command.args(["--tight".to_owned(), plugin.to_string()]);
+    }
+    let mut launch = stage.host.launch(&*slot.name, command);
+    if options.tight {
+        launch = launch.limits(plan::limits(host));
+    }
+    if keep_alive {
+        launch = launch.keep_alive(ALIVE, ALIVE);
+    }
     let handle = launch.grant(SERVICE).grant_state().start().await?;
+    let faults = Faults::new(keep_alive, options.tight || options.callers > MANY);
     let worker = stage.worker(handle.run()).expect("made for each launch");
     let (orders, ordered) = mpsc::channel(4);
     let run = Run::new(
         (format!("{} (life {life})", slot.name), slot.number),
         (handle.pid(), handle.broker().clone()),
-        worker,
+        (worker, faults),
         ledger,
         orders,
     );
@@ -119,7 +147,8 @@ async fn check_end(stage: &Stage, run: &Run, end: Result<Option<PluginEnd>, Endi
     let name = &run.name;
     match end {
         Ok(Some(end)) => {
-            if faults.endings.is_empty() {
+            let silent = faults.keep_alive && faults.ever_stopped;
+            if faults.endings.is_empty() && !silent {
                 let what = format!("{name} ended by itself: {end:?}");
                 stage.tally.problem(Problem::Process, what);
             } else if !expects_exit(&faults, end.exit) {

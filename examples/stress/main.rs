@@ -28,6 +28,7 @@ mod channels;
 mod closing;
 mod echo;
 mod explain;
+mod false_start;
 mod faults;
 mod fleet;
 mod job;

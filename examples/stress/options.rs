@@ -35,6 +35,13 @@ pub struct Options {
     /// The kinds of calls.
     #[arg(long, value_delimiter = ',', value_enum, default_values_t = Kind::ALL)]
     pub mix: Vec<Kind>,
+    /// Low limits, other ones for each plugin: small windows and frames, few calls
+    /// at once. Calls may then be refused.
+    #[arg(long)]
+    pub tight: bool,
+    /// How long it takes from one fault of a plugin to the next, on average.
+    #[arg(long, default_value = "800ms", value_parser = duration)]
+    pub every: Duration,
     /// Decides every choice; by default it is drawn. Printed.
     #[arg(long)]
     pub seed: Option<u64>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use trunkline::Limits;
 
 use crate::options::Options;
 
@@ -126,5 +127,21 @@ impl Plan {
             variant,
             cut,
         }
+    }
+}
+
+/// Limits under which everything works, but calls may have to be made again.
+pub fn limits(seed: u64) -> Limits {
+    let mut rng = Rng::with_seed(seed);
+    let initial_window = 1 << rng.u32(10..=14);
+    Limits {
+        streams: 1 << rng.u32(5..=9),
+        channels: 1 << rng.u32(8..=12),
+        initial_window,
+        max_window: initial_window << rng.u32(0..=4),
+        shared_window: 1 << rng.u64(10..=22),
+        frame_data: 1 << rng.u32(10..=14),
+        metadata: 1024,
+        ..Limits::default()
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use trunkline::Limits;
 use trunkline::Offers;
 use trunkline::plugin::Plugin;
 
@@ -11,6 +12,7 @@ use crate::echo;
 use crate::ledger::Ledger;
 use crate::options::Flavor;
 use crate::payload::Source;
+use crate::plan;
 use crate::worker::Other;
 use crate::worker::Worker;
 
@@ -25,6 +27,9 @@ pub struct PluginOptions {
     pub most: usize,
     #[arg(long)]
     pub ledger: PathBuf,
+    /// The seed of the limits, if they are to be low.
+    #[arg(long)]
+    pub tight: Option<u64>,
     #[arg(long, value_enum, default_value = "current")]
     pub runtime: Flavor,
 }
@@ -39,7 +44,9 @@ pub async fn serve(options: PluginOptions) -> ExitCode {
     };
     let source = Source::new(options.seed, options.least..options.most);
     let plugin = Plugin::new("stress-plugin", env!("CARGO_PKG_VERSION"));
+    let limits = options.tight.map_or_else(Limits::default, plan::limits);
     plugin
+        .limits(limits)
         .serve(|host| {
             let worker = Worker::new(source, ledger, Other::Host(host));
             let (offers, listener) = Offers::new().service(worker.server()).bytes(echo::NAME);

@@ -42,16 +42,22 @@ pub struct Faults {
     pub stopped: bool,
     /// Whether it ever was.
     pub ever_stopped: bool,
+    /// Whether silence ends the trunk.
+    pub keep_alive: bool,
+    /// Whether limits are so low that calls may meet them.
+    pub limited: bool,
     /// The last thing that may delay a call.
     pub last: Instant,
 }
 
 impl Faults {
-    fn new() -> Self {
+    pub fn new(keep_alive: bool, limited: bool) -> Self {
         Self {
             endings: Vec::new(),
             stopped: false,
             ever_stopped: false,
+            keep_alive,
+            limited,
             last: Instant::now(),
         }
     }
@@ -107,7 +113,7 @@ impl Run {
     pub fn new(
         (name, slot): (String, usize),
         (pid, broker): (u32, Broker),
-        worker: Worker,
+        (worker, faults): (Worker, Faults),
         ledger: PathBuf,
         orders: mpsc::Sender<Ending>,
     ) -> Self {
@@ -119,7 +125,7 @@ impl Run {
             worker,
             ledger,
             pool: Mutex::default(),
-            faults: Mutex::new(Faults::new()),
+            faults: Mutex::new(faults),
             records: Mutex::default(),
             orders,
         }

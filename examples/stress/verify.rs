@@ -144,13 +144,16 @@ fn compare(stage: &Stage, run: &Run, there: Vec<Entry>) {
 fn in_order(stage: &Stage, run: &Run, there: &[Entry], find: impl Fn(u64) -> Option<Record>) {
     let mut last = HashMap::new();
     let begun = there.iter().filter(|entry| entry.event == Event::Begun);
-    for Entry { call, .. } in begun {
-        if !find(*call).is_some_and(|record| record.outcome == Outcome::Ok) {
+    for Entry { call, index, .. } in begun {
+        // Parts beyond the first may be begun when nobody waits for them any more.
+        let is_own = |record: Record| record.outcome == Outcome::Ok && own_index(&record) == *index;
+        if !find(*call).is_some_and(is_own) {
             continue;
         }
         let before = last.insert(call >> COUNT_BITS, *call).unwrap_or(0);
         if before > *call {
-            let what = format!("{} ran call {call:#x} after {before:#x}", run.name);
+            let (late, early) = (find(*call), find(before));
+            let what = format!("{} ran {late:x?} after {early:x?}", run.name);
             stage.tally.problem(Problem::Reordered, what);
         }
     }
