@@ -11,46 +11,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
 
     // The trunk's messages: the library reads and writes the stream itself.
-    let messages = tonic_prost_build::configure()
-        .build_client(false)
-        .build_server(false);
-    compile(
-        &["trunkline/broker/v1/broker.proto"],
-        "proto",
-        messages.bytes("."),
-        &out,
-    )?;
+    let messages = tonic_prost_build::configure().build_client(false).build_server(false);
+    compile(&["trunkline/broker/v1/broker.proto"], "proto", messages.bytes("."), &out)?;
 
-    let services = [
-        "trunkline/log/v1/log.proto",
-        "trunkline/state/v1/state.proto",
-    ];
-    compile(
-        &services,
-        "proto",
-        tonic_prost_build::configure().bytes("."),
-        &out,
-    )?;
+    let services = ["trunkline/log/v1/log.proto", "trunkline/state/v1/state.proto"];
+    compile(&services, "proto", tonic_prost_build::configure().bytes("."), &out)?;
 
     // What examples and tests speak, and the trunk as any other gRPC stack
     // would generate it. Absent from no checkout, but from what a user builds.
     if Path::new("tests/proto").exists() {
         println!("cargo:rerun-if-changed=tests/proto");
-        compile(
-            &["demo.proto"],
-            "tests/proto",
-            tonic_prost_build::configure(),
-            &out,
-        )?;
+        compile(&["demo.proto"], "tests/proto", tonic_prost_build::configure(), &out)?;
         let foreign = out.join("foreign");
         std::fs::create_dir_all(&foreign)?;
         let configured = tonic_prost_build::configure();
-        compile(
-            &["trunkline/broker/v1/broker.proto"],
-            "proto",
-            configured,
-            &foreign,
-        )?;
+        compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)?;
     }
     // What the example `stress` speaks.
     if Path::new("examples/stress").exists() {

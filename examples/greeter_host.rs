@@ -39,9 +39,7 @@ struct French;
 impl Dictionary for French {
     async fn translate(&self, word: Request<Word>) -> Result<Response<Word>, Status> {
         match word.get_ref().text.as_str() {
-            "hello" => Ok(Response::new(Word {
-                text: "bonjour".to_owned(),
-            })),
+            "hello" => Ok(Response::new(Word { text: "bonjour".to_owned() })),
             other => Err(Status::not_found(format!("no French for {other:?}"))),
         }
     }
@@ -50,10 +48,7 @@ impl Dictionary for French {
 #[tokio::main]
 async fn main() -> ExitCode {
     let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour).init();
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -69,11 +64,7 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let host =
         Host::new("greeter_host", env!("CARGO_PKG_VERSION")).offer(DictionaryServer::new(French));
     // Nothing but the log is granted by default.
-    let plugin = host
-        .launch("greeter", command)
-        .grant("demo.v1.Dictionary")
-        .start()
-        .await?;
+    let plugin = host.launch("greeter", command).grant("demo.v1.Dictionary").start().await?;
 
     let mut greeter: GreeterClient<SubChannel> = plugin.client()?;
     let greetings = async {

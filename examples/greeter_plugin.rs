@@ -26,14 +26,8 @@ impl PoliteGreeter {
     async fn greeting(&self, name: &str) -> Result<GreetReply, Status> {
         tracing::info!(name, "greeting somebody");
         let mut dictionary: DictionaryClient<SubChannel> = self.host.channel()?;
-        let word = dictionary
-            .translate(Word {
-                text: "hello".to_owned(),
-            })
-            .await?;
-        Ok(GreetReply {
-            text: format!("{} {name}", word.into_inner().text),
-        })
+        let word = dictionary.translate(Word { text: "hello".to_owned() }).await?;
+        Ok(GreetReply { text: format!("{} {name}", word.into_inner().text) })
     }
 }
 

@@ -29,13 +29,8 @@ struct French;
 #[tonic::async_trait]
 impl Dictionary for French {
     async fn translate(&self, word: Request<Word>) -> Result<Response<Word>, Status> {
-        println!(
-            "  the plugin asks for the French of {:?}",
-            word.get_ref().text
-        );
-        Ok(Response::new(Word {
-            text: "bonjour".to_owned(),
-        }))
+        println!("  the plugin asks for the French of {:?}", word.get_ref().text);
+        Ok(Response::new(Word { text: "bonjour".to_owned() }))
     }
 }
 
@@ -51,16 +46,9 @@ impl Greeter for PoliteGreeter {
         tracing::info!("greeting {name}");
         let next = |old: Option<&[u8]>| vec![old.map_or(1, |old| old[0] + 1)];
         let counted = self.host.state()?.update("greetings", next).await;
-        let count = counted
-            .map_err(|error| Status::internal(error.to_string()))?
-            .value[0];
+        let count = counted.map_err(|error| Status::internal(error.to_string()))?.value[0];
         let mut dictionary: DictionaryClient<SubChannel> = self.host.channel()?;
-        let hello = dictionary
-            .translate(Word {
-                text: "hello".to_owned(),
-            })
-            .await?
-            .into_inner();
+        let hello = dictionary.translate(Word { text: "hello".to_owned() }).await?.into_inner();
         let text = format!("{} {name}, you are number {count}", hello.text);
         Ok(Response::new(GreetReply { text }))
     }
@@ -72,9 +60,7 @@ impl Greeter for PoliteGreeter {
         names: Request<Streaming<GreetRequest>>,
     ) -> Result<Response<Self::GreetAllStream>, Status> {
         let reply = |name: Result<GreetRequest, _>| {
-            Ok(GreetReply {
-                text: "salut ".to_owned() + &name?.name,
-            })
+            Ok(GreetReply { text: "salut ".to_owned() + &name?.name })
         };
         Ok(Response::new(names.into_inner().map(reply).boxed()))
     }
@@ -86,32 +72,19 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         let services = |host| Offers::new().service(GreeterServer::new(PoliteGreeter { host }));
         return Ok(Plugin::new("quickstart", "1.0").serve(services).await);
     }
-    tracing_subscriber::fmt()
-        .without_time()
-        .with_ansi(std::io::stdout().is_terminal())
-        .init();
+    tracing_subscriber::fmt().without_time().with_ansi(std::io::stdout().is_terminal()).init();
     let store = Arc::new(MemoryStore::new());
-    let host = Host::new("quickstart", "1.0")
-        .offer(DictionaryServer::new(French))
-        .state(store);
+    let host = Host::new("quickstart", "1.0").offer(DictionaryServer::new(French)).state(store);
     let command = PluginCommand::new(std::env::current_exe()?).arg("plugin");
-    let launch = host
-        .launch("greeter", command)
-        .grant("demo.v1.Dictionary")
-        .grant_state();
+    let launch = host.launch("greeter", command).grant("demo.v1.Dictionary").grant_state();
     let plugin = launch.start().await?;
     println!("the plugin runs as process {}", plugin.pid());
 
     let mut greeter: GreeterClient<SubChannel> = plugin.client()?;
-    let request = |name: &str| GreetRequest {
-        name: name.to_owned(),
-    };
+    let request = |name: &str| GreetRequest { name: name.to_owned() };
     for name in ["Ada", "Grace"] {
         println!("calling Greet for {name}");
-        println!(
-            "  reply: {}",
-            greeter.greet(request(name)).await?.into_inner().text
-        );
+        println!("  reply: {}", greeter.greet(request(name)).await?.into_inner().text);
     }
     println!("calling GreetAll, a stream each way");
     let names = futures::stream::iter(["Barbara", "Edsger"].map(request));
@@ -121,9 +94,6 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let seen = plugin.broker().totals();
     plugin.stop().await;
-    println!(
-        "ok: {} calls, {} sub-channels, 1 stream",
-        seen.calls, seen.channels
-    );
+    println!("ok: {} calls, {} sub-channels, 1 stream", seen.calls, seen.channels);
     Ok(ExitCode::SUCCESS)
 }

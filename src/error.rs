@@ -179,10 +179,7 @@ impl fmt::Display for Error {
                 return f.write_str("the peer sent more than the window allowed, and was cut off");
             }
             StreamError::MetadataTooLong { size, limit } => {
-                return write!(
-                    f,
-                    "the metadata is {size} bytes; the peer takes at most {limit}"
-                );
+                return write!(f, "the metadata is {size} bytes; the peer takes at most {limit}");
             }
             StreamError::Trunk(reason) => return reason.fmt(f),
         };
@@ -191,10 +188,7 @@ impl fmt::Display for Error {
             Code::Cancelled => write!(f, "{who} cancelled it"),
             Code::Unknown => write!(f, "{who} offers no such service"),
             Code::Denied => write!(f, "{who} has not granted the service"),
-            Code::Limit => write!(
-                f,
-                "a limit of {who} or its peer is reached; try again later"
-            ),
+            Code::Limit => write!(f, "a limit of {who} or its peer is reached; try again later"),
             Code::GoingAway => write!(f, "{who} is going away and begins nothing new"),
             Code::Deadline => write!(f, "the deadline has passed at {who}"),
             Code::Protocol | Code::Version => write!(f, "{who} found the protocol broken"),

@@ -48,12 +48,7 @@
 //! than one host for a plugin.
 
 // For the library alone: in Cargo.toml they would also hit tests and examples.
-#![deny(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
+#![deny(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 #![warn(
     missing_debug_implementations,
     unreachable_pub,

@@ -37,10 +37,7 @@ use trunkline::Stats;
 use trunkline::SubChannel;
 
 fn payload(len: usize) -> Payload {
-    Payload {
-        seq: 0,
-        data: vec![7; len],
-    }
+    Payload { seq: 0, data: vec![7; len] }
 }
 
 fn reason(status: &Status) -> (Reason, Fault) {
@@ -69,19 +66,13 @@ async fn a_registered_service_is_reached_by_its_id_until_it_is_dropped() {
     settle().await;
     let id = registration.id();
     drop(registration);
-    let status = hanging
-        .await
-        .expect("no panic")
-        .expect_err("the service is gone");
+    let status = hanging.await.expect("no panic").expect_err("the service is gone");
     assert_eq!(reason(&status), (Reason::Closed, Fault::Peer));
     let status = client.unary(payload(1)).await.expect_err("closed");
     assert_eq!(reason(&status), (Reason::Closed, Fault::Peer));
     let mut again = EchoClient::new(pair.host.dial(id).expect("open"));
     let status = again.unary(payload(1)).await.expect_err("closed");
-    assert_eq!(
-        (status.code(), reason(&status).0),
-        (Code::NotFound, Reason::Closed)
-    );
+    assert_eq!((status.code(), reason(&status).0), (Code::NotFound, Reason::Closed));
     drop((client, again));
     assert_idle(&pair).await;
 }
@@ -92,10 +83,7 @@ async fn an_id_is_worth_nothing_on_another_trunk() {
     let registration = one.plugin.register(Echo::default().server());
     let _same_count = other.plugin.register(Echo::default().server());
     let mut client = EchoClient::new(other.host.dial(registration.id()).expect("open"));
-    let status = client
-        .unary(payload(1))
-        .await
-        .expect_err("not given on this trunk");
+    let status = client.unary(payload(1)).await.expect_err("not given on this trunk");
     assert_eq!(reason(&status), (Reason::Unknown, Fault::Peer));
 }
 
@@ -105,18 +93,10 @@ async fn a_registration_for_a_call_ends_with_the_call() {
     let echo = Echo::default();
     echo.set_broker(&pair.host);
     let registration = pair.host.register(echo.server());
-    let mut request = Request::new(NestRequest {
-        depth: 1,
-        ..NestRequest::default()
-    });
+    let mut request = Request::new(NestRequest { depth: 1, ..NestRequest::default() });
     let id = registration.for_call(request.extensions_mut());
     request.get_mut().callback = id.get();
-    let reply = pair
-        .echo()
-        .nest(request)
-        .await
-        .expect("called back")
-        .into_inner();
+    let reply = pair.echo().nest(request).await.expect("called back").into_inner();
     assert_eq!(reply.reached, 1);
     let mut late = EchoClient::new(pair.plugin.dial(id).expect("open"));
     let status = late.unary(payload(1)).await.expect_err("the call is over");
@@ -131,11 +111,7 @@ async fn cancelling_the_outer_call_cancels_the_inner_ones_in_both_processes() {
     let echo = Echo::default();
     echo.set_broker(&pair.host);
     let own = pair.host.register(echo.clone().server());
-    let request = NestRequest {
-        depth: 5,
-        callback: own.id().get(),
-        hang: true,
-    };
+    let request = NestRequest { depth: 5, callback: own.id().get(), hang: true };
     let mut client = pair.echo();
     let call = tokio::spawn(async move { client.nest(request).await });
     while echo.running.load(Ordering::SeqCst) < 3 {
@@ -150,22 +126,14 @@ async fn cancelling_the_outer_call_cancels_the_inner_ones_in_both_processes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_granted_is_denied_and_what_is_not_there_is_unknown() {
-    let offers = Offers::new()
-        .service(Echo::default().server())
-        .granted(|_| false);
+    let offers = Offers::new().service(Echo::default().server()).granted(|_| false);
     let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
     let mut denied = EchoClient::new(host.open("demo.v1.Echo").expect("open"));
     let status = denied.unary(payload(1)).await.expect_err("no grant");
-    assert_eq!(
-        (status.code(), reason(&status).0),
-        (Code::PermissionDenied, Reason::Denied)
-    );
+    assert_eq!((status.code(), reason(&status).0), (Code::PermissionDenied, Reason::Denied));
     let mut unknown = EchoClient::new(host.open("demo.v1.Nothing").expect("open"));
     let status = unknown.unary(payload(1)).await.expect_err("not there");
-    assert_eq!(
-        (status.code(), reason(&status).0),
-        (Code::Unimplemented, Reason::Unknown)
-    );
+    assert_eq!((status.code(), reason(&status).0), (Code::Unimplemented, Reason::Unknown));
     assert!(host.peer().services.is_empty());
 }
 
@@ -180,9 +148,7 @@ async fn a_file_goes_through_a_byte_stream_and_comes_back_the_same() {
     let echo = tokio::spawn(async move {
         let stream = listener.accept().await.expect("opened");
         let (mut read, mut write) = tokio::io::split(stream);
-        tokio::io::copy(&mut read, &mut write)
-            .await
-            .expect("copied");
+        tokio::io::copy(&mut read, &mut write).await.expect("copied");
         write.shutdown().await.expect("ended");
     });
     let stream = host.open_bytes("files").expect("open");
@@ -205,20 +171,14 @@ async fn a_file_goes_through_a_byte_stream_and_comes_back_the_same() {
 async fn each_half_of_a_byte_stream_ends_by_itself() {
     let pair = pair().await;
     let mut listener = pair.plugin.register_bytes();
-    let mut ours = pair
-        .host
-        .dial_bytes(listener.id().expect("registered"))
-        .expect("open");
+    let mut ours = pair.host.dial_bytes(listener.id().expect("registered")).expect("open");
     ours.write_all(b"question").await.expect("written");
     ours.shutdown().await.expect("ended");
     let mut theirs = listener.accept().await.expect("opened");
     let mut question = String::new();
     theirs.read_to_string(&mut question).await.expect("whole");
     assert_eq!(question, "question");
-    theirs
-        .write_all(b"answer")
-        .await
-        .expect("the other half is open");
+    theirs.write_all(b"answer").await.expect("the other half is open");
     theirs.shutdown().await.expect("ended");
     drop(theirs);
     let mut answer = String::new();
@@ -232,26 +192,14 @@ async fn each_half_of_a_byte_stream_ends_by_itself() {
 async fn a_byte_stream_that_is_dropped_without_its_end_is_never_taken_for_whole() {
     let pair = pair().await;
     let mut listener = pair.plugin.register_bytes();
-    let mut ours = pair
-        .host
-        .dial_bytes(listener.id().expect("registered"))
-        .expect("open");
+    let mut ours = pair.host.dial_bytes(listener.id().expect("registered")).expect("open");
     ours.write_all(b"half of").await.expect("written");
     ours.flush().await.expect("sent");
     let mut theirs = listener.accept().await.expect("opened");
     drop(ours);
-    let error = theirs
-        .read_to_end(&mut Vec::new())
-        .await
-        .expect_err("cut off");
-    let error = error
-        .get_ref()
-        .and_then(|error| error.downcast_ref::<Error>())
-        .expect("typed");
-    assert_eq!(
-        (error.reason(), error.fault()),
-        (Reason::Cancelled, Fault::Peer)
-    );
+    let error = theirs.read_to_end(&mut Vec::new()).await.expect_err("cut off");
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>()).expect("typed");
+    assert_eq!((error.reason(), error.fault()), (Reason::Cancelled, Fault::Peer));
     drop((theirs, listener));
     assert_idle(&pair).await;
 }
@@ -263,14 +211,8 @@ async fn a_byte_stream_that_nobody_listens_for_fails() {
     let id = listener.id().expect("registered");
     drop(listener);
     let mut stream = pair.host.dial_bytes(id).expect("open");
-    let error = stream
-        .read_to_end(&mut Vec::new())
-        .await
-        .expect_err("closed");
-    let error = error
-        .get_ref()
-        .and_then(|error| error.downcast_ref::<Error>())
-        .expect("typed");
+    let error = stream.read_to_end(&mut Vec::new()).await.expect_err("closed");
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>()).expect("typed");
     assert_eq!(error.reason(), Reason::Closed);
     drop(stream);
     assert_idle(&pair).await;
@@ -281,9 +223,7 @@ async fn layers_and_interceptors_work_around_a_sub_channel() {
     let pair = pair().await;
     let channel = pair.host.open("demo.v1.Echo").expect("open");
     let add = |mut request: Request<()>| {
-        request
-            .metadata_mut()
-            .insert("x-text", "added".parse().expect("ascii"));
+        request.metadata_mut().insert("x-text", "added".parse().expect("ascii"));
         Ok(request)
     };
     let mut client = EchoClient::with_interceptor(channel.clone(), add);
@@ -302,12 +242,8 @@ async fn layers_and_interceptors_work_around_a_server() {
         None => Err(Status::unauthenticated("who is there?")),
     };
     let intercepted = EchoServer::with_interceptor(Echo::default(), refuse);
-    let layered = ServiceBuilder::new()
-        .concurrency_limit(1)
-        .service(Echo::default().server());
-    let offers = Offers::new()
-        .named("intercepted", intercepted)
-        .named("layered", layered);
+    let layered = ServiceBuilder::new().concurrency_limit(1).service(Echo::default().server());
+    let offers = Offers::new().named("intercepted", intercepted).named("layered", layered);
     let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
     let mut client = EchoClient::new(host.open("layered").expect("open"));
     client.unary(payload(1)).await.expect("answered");
@@ -315,9 +251,7 @@ async fn layers_and_interceptors_work_around_a_server() {
     let status = client.unary(payload(1)).await.expect_err("without a name");
     assert_eq!(status.code(), Code::Unauthenticated);
     let mut request = Request::new(payload(1));
-    request
-        .metadata_mut()
-        .insert("x-text", "me".parse().expect("ascii"));
+    request.metadata_mut().insert("x-text", "me".parse().expect("ascii"));
     client.unary(request).await.expect("with one");
 }
 
@@ -325,36 +259,20 @@ async fn layers_and_interceptors_work_around_a_server() {
 async fn going_away_lets_running_calls_finish_with_the_callbacks_that_they_make() {
     let pair = pair().await;
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
-    let echo = Echo {
-        gate: Some(gate.clone()),
-        ..Echo::default()
-    };
+    let echo = Echo { gate: Some(gate.clone()), ..Echo::default() };
     echo.set_broker(&pair.host);
     let own = pair.host.register(echo.server());
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     let requests = tokio_stream::wrappers::ReceiverStream::new(receiver);
-    let mut bidi = pair
-        .echo()
-        .bidi(requests)
-        .await
-        .expect("begun")
-        .into_inner();
-    let request = NestRequest {
-        depth: 6,
-        callback: own.id().get(),
-        hang: false,
-    };
+    let mut bidi = pair.echo().bidi(requests).await.expect("begun").into_inner();
+    let request = NestRequest { depth: 6, callback: own.id().get(), hang: false };
     let mut client = pair.echo();
     let nested = tokio::spawn(async move { client.nest(request).await });
     settle().await;
     pair.plugin.go_away();
     pair.host.going_away().await;
 
-    let status = pair
-        .echo()
-        .unary(payload(1))
-        .await
-        .expect_err("nothing new begins");
+    let status = pair.echo().unary(payload(1)).await.expect_err("nothing new begins");
     assert_eq!(reason(&status).0, Reason::GoingAway);
     assert!(Error::of(&status).expect("typed").has_not_begun());
     sender.send(payload(5)).await.expect("the call goes on");
@@ -364,15 +282,9 @@ async fn going_away_lets_running_calls_finish_with_the_callbacks_that_they_make(
         async move { plugin.shutdown(Duration::from_secs(3600)).await }
     });
     settle().await;
-    assert!(
-        !nested.is_finished(),
-        "most of its callbacks are still to be made"
-    );
+    assert!(!nested.is_finished(), "most of its callbacks are still to be made");
     gate.add_permits(10);
-    nested
-        .await
-        .expect("no panic")
-        .expect("its callbacks were let through");
+    nested.await.expect("no panic").expect("its callbacks were let through");
     settle().await;
     assert!(!closing.is_finished(), "one call still runs");
     drop(sender);
@@ -396,16 +308,8 @@ async fn a_call_that_outlasts_the_drain_is_cut_off_and_told_so() {
 #[tokio::test(start_paused = true)]
 async fn a_small_call_does_not_wait_for_a_bulk_transfer() {
     let pair = pair().await;
-    let ask = Ask {
-        messages: 2000,
-        bytes_each: 64 * 1024,
-    };
-    let mut bulk = pair
-        .echo()
-        .server_stream(ask)
-        .await
-        .expect("begun")
-        .into_inner();
+    let ask = Ask { messages: 2000, bytes_each: 64 * 1024 };
+    let mut bulk = pair.echo().server_stream(ask).await.expect("begun").into_inner();
     let mut small = pair.echo();
     let small = tokio::spawn(async move {
         for _ in 0..20 {
@@ -414,38 +318,25 @@ async fn a_small_call_does_not_wait_for_a_bulk_transfer() {
     });
     let mut read = 0;
     while !small.is_finished() {
-        bulk.message()
-            .await
-            .expect("no error")
-            .expect("not at its end");
+        bulk.message().await.expect("no error").expect("not at its end");
         read += 1;
     }
-    assert!(
-        read < 500,
-        "20 small calls took as long as {read} messages of 64 KiB"
-    );
+    assert!(read < 500, "20 small calls took as long as {read} messages of 64 KiB");
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_names_than_a_hello_holds_are_refused_before_anything_is_sent() {
     let name = |at| format!("{at:05}.{}", "x".repeat(1000));
-    let many = (0..200).fold(Offers::new(), |offers, at| {
-        offers.named(name(at), Echo::default().server())
-    });
+    let many =
+        (0..200).fold(Offers::new(), |offers, at| offers.named(name(at), Echo::default().server()));
     let (ours, _theirs) = tokio::io::duplex(1024);
     let error = host().offers(many).dial(ours).await.expect_err("too many");
-    assert!(
-        matches!(error, trunkline::ConnectError::HelloTooLong { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, trunkline::ConnectError::HelloTooLong { .. }), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_call_more_than_the_limit_is_refused_at_once_and_may_be_tried_again() {
-    let limits = Limits {
-        streams: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { streams: 3, ..Limits::default() };
     let pair = pair_with(host(), plugin().limits(limits)).await;
     let mut hanging = Vec::new();
     for _ in 0..3 {
@@ -453,40 +344,24 @@ async fn one_call_more_than_the_limit_is_refused_at_once_and_may_be_tried_again(
         hanging.push(tokio::spawn(async move { client.hang(payload(1)).await }));
     }
     settle().await;
-    let status = pair
-        .echo()
-        .unary(payload(1))
-        .await
-        .expect_err("over the limit");
-    assert_eq!(
-        (status.code(), reason(&status).0),
-        (Code::ResourceExhausted, Reason::Limit)
-    );
+    let status = pair.echo().unary(payload(1)).await.expect_err("over the limit");
+    assert_eq!((status.code(), reason(&status).0), (Code::ResourceExhausted, Reason::Limit));
     assert!(Error::of(&status).expect("typed").is_retryable());
     hanging.pop().expect("one").abort();
     settle().await;
-    pair.echo()
-        .unary(payload(1))
-        .await
-        .expect("there is room again");
+    pair.echo().unary(payload(1)).await.expect("there is room again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_sub_channel_more_than_the_limit_is_refused_at_once() {
-    let limits = Limits {
-        channels: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { channels: 2, ..Limits::default() };
     let pair = pair_with(host(), plugin().limits(limits)).await;
     let held = [pair.echo(), pair.echo()];
     let error = pair.host.open("demo.v1.Echo").expect_err("over the limit");
     assert_eq!(error.reason(), Reason::Limit);
     drop(held);
     settle().await;
-    pair.echo()
-        .unary(payload(1))
-        .await
-        .expect("there is room again");
+    pair.echo().unary(payload(1)).await.expect("there is room again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -497,10 +372,7 @@ async fn metadata_beyond_the_limit_fails_its_call_and_no_other() {
     request.metadata_mut().insert("x-text", long);
     let status = pair.echo().unary(request).await.expect_err("too long");
     assert_eq!(reason(&status), (Reason::MetadataTooLong, Fault::Local));
-    pair.echo()
-        .unary(payload(1))
-        .await
-        .expect("the trunk is whole");
+    pair.echo().unary(payload(1)).await.expect("the trunk is whole");
 }
 
 #[tokio::test(start_paused = true)]
@@ -508,10 +380,7 @@ async fn the_trunk_lives_as_long_as_its_last_handle() {
     let Pair { host, plugin } = pair().await;
     let mut client = EchoClient::new(host.open("demo.v1.Echo").expect("open"));
     drop(host);
-    client
-        .unary(payload(1))
-        .await
-        .expect("the sub-channel keeps it");
+    client.unary(payload(1)).await.expect("the sub-channel keeps it");
     drop(client);
     assert!(matches!(plugin.closed().await, EndReason::PeerClosed));
 }
@@ -520,18 +389,12 @@ async fn the_trunk_lives_as_long_as_its_last_handle() {
 async fn when_the_trunk_ends_every_waiter_is_told_at_once() {
     let pair = pair().await;
     let mut listener = pair.host.register_bytes();
-    let mut stream = pair
-        .plugin
-        .dial_bytes(listener.id().expect("registered"))
-        .expect("open");
+    let mut stream = pair.plugin.dial_bytes(listener.id().expect("registered")).expect("open");
     let mut client = pair.echo();
     let call = tokio::spawn(async move { client.hang(payload(1)).await });
     let mut bulk = pair
         .echo()
-        .server_stream(Ask {
-            messages: 1000,
-            bytes_each: 10_000,
-        })
+        .server_stream(Ask { messages: 1000, bytes_each: 10_000 })
         .await
         .expect("begun")
         .into_inner();
@@ -551,10 +414,7 @@ async fn when_the_trunk_ends_every_waiter_is_told_at_once() {
     assert_eq!(reason(&status).0, Reason::TrunkEnded);
     stream.read_u8().await.expect_err("told");
     assert!(matches!(pair.host.closed().await, EndReason::PeerClosed));
-    assert!(
-        listener.accept().await.is_some(),
-        "what had been opened is there"
-    );
+    assert!(listener.accept().await.is_some(), "what had been opened is there");
     assert!(listener.accept().await.is_none(), "and then the end");
     pair.host.ping().await.expect_err("told");
     assert_eq!(start.elapsed(), Duration::ZERO);
@@ -564,29 +424,20 @@ async fn when_the_trunk_ends_every_waiter_is_told_at_once() {
 async fn a_peer_that_says_nothing_is_given_up_and_one_that_answers_is_kept() {
     let (ours, _theirs_that_nobody_reads) = tokio::io::duplex(1 << 20);
     let timeout = Duration::from_secs(7);
-    let error = host()
-        .hello_timeout(timeout)
-        .dial(ours)
-        .await
-        .expect_err("no hello");
+    let error = host().hello_timeout(timeout).dial(ours).await.expect_err("no hello");
     assert!(
         matches!(error, trunkline::ConnectError::Timeout(after) if after == timeout),
         "{error}"
     );
 
-    let pair = pair_with(
-        host().keep_alive(Duration::from_secs(5), Duration::from_secs(2)),
-        plugin(),
-    )
-    .await;
+    let pair =
+        pair_with(host().keep_alive(Duration::from_secs(5), Duration::from_secs(2)), plugin())
+            .await;
     for _ in 0..20 {
         tokio::time::advance(Duration::from_secs(3)).await;
         settle().await;
     }
-    assert!(
-        pair.host.end_reason().is_none(),
-        "a peer that answers is not silent"
-    );
+    assert!(pair.host.end_reason().is_none(), "a peer that answers is not silent");
     pair.host.ping().await.expect("alive");
 }
 
@@ -609,10 +460,8 @@ async fn calls_dropped_at_any_moment_leave_nothing() {
     for patience in 0..300 {
         let mut client = pair.echo();
         let call = tokio::spawn(async move {
-            let requests = futures::stream::iter((0..100).map(|seq| Payload {
-                seq,
-                data: vec![1; 3000],
-            }));
+            let requests =
+                futures::stream::iter((0..100).map(|seq| Payload { seq, data: vec![1; 3000] }));
             let mut replies = client.bidi(requests).await.expect("begun").into_inner();
             while let Ok(Some(_)) = replies.message().await {}
         });

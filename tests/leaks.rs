@@ -14,11 +14,8 @@ const BATCH: usize = 1000;
 /// Resident memory of this process, in KiB.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: u64 = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok())
-        .expect("a number");
+    let pages: u64 =
+        statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
     pages * 4
 }
 
@@ -29,9 +26,7 @@ async fn a_million_refused_and_dropped_opens_leave_everything_where_it_was() {
     let mut before = None;
     for round in 0..1_000_000 / BATCH {
         // Half are refused, half are dropped before they were announced.
-        let refused: Vec<_> = (0..BATCH / 2)
-            .map(|_| host.open("nothing").expect("open"))
-            .collect();
+        let refused: Vec<_> = (0..BATCH / 2).map(|_| host.open("nothing").expect("open")).collect();
         host.ping().await.expect("alive");
         assert!(refused.iter().all(|channel| channel.closed().is_some()));
         (0..BATCH / 2).for_each(|_| drop(host.open("nothing").expect("open")));

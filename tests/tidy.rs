@@ -33,23 +33,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "src/broker/transport",
-        &[
-            "crate::error",
-            "crate::services",
-            "crate::host",
-            "crate::plugin",
-            "std::process",
-        ],
+        &["crate::error", "crate::services", "crate::host", "crate::plugin", "std::process"],
     ),
-    (
-        "src/broker",
-        &[
-            "crate::services",
-            "crate::host",
-            "crate::plugin",
-            "std::process",
-        ],
-    ),
+    ("src/broker", &["crate::services", "crate::host", "crate::plugin", "std::process"]),
     ("src/services", &["crate::host", "crate::plugin"]),
     ("src/host", &["crate::plugin"]),
     ("src/plugin", &["crate::host"]),
@@ -67,11 +53,7 @@ struct Source {
 impl Source {
     /// The lines of code, with their numbers: no comments, no tests at the end.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self
-            .text
-            .lines()
-            .enumerate()
-            .map(|(at, line)| (at + 1, line));
+        let lines = self.text.lines().enumerate().map(|(at, line)| (at + 1, line));
         lines
             .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
             .filter(|(_, line)| !line.trim_start().starts_with("//"))
@@ -94,20 +76,13 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
             collect(root, &path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).expect("UTF-8");
-            found.push(Source {
-                path: relative(root, &path),
-                text,
-            });
+            found.push(Source { path: relative(root, &path), text });
         }
     }
 }
 
 fn relative(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .map(PathBuf::from)
-        .expect("below the root")
-        .display()
-        .to_string()
+    path.strip_prefix(root).map(PathBuf::from).expect("below the root").display().to_string()
 }
 
 fn is_test(path: &str) -> bool {
@@ -119,10 +94,7 @@ fn arrows_point_down_and_the_core_knows_no_io_no_clock_and_no_async() {
     let mut wrong = Vec::new();
     for source in sources().iter().filter(|source| !is_test(&source.path)) {
         let floors = FLOORS.iter().filter(|(folder, _)| {
-            source
-                .path
-                .strip_prefix(folder)
-                .is_some_and(|rest| rest.starts_with('/'))
+            source.path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
         });
         for (_, banned) in floors {
             for (number, line) in source.code() {
@@ -132,11 +104,7 @@ fn arrows_point_down_and_the_core_knows_no_io_no_clock_and_no_async() {
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "what a floor must not know:\n{}",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "what a floor must not know:\n{}", wrong.join("\n"));
 }
 
 #[test]
@@ -146,11 +114,7 @@ fn every_arrow_is_a_line_that_grep_finds() {
             let grouped = line.trim_start().starts_with("use ") && line.contains('{');
             assert!(!grouped, "{}:{number}: one `use` a line", source.path);
             let up = line.contains("super::super::");
-            assert!(
-                !up,
-                "{}:{number}: name the path from the crate",
-                source.path
-            );
+            assert!(!up, "{}:{number}: name the path from the crate", source.path);
         }
     }
 }
@@ -170,17 +134,9 @@ fn only_the_conversion_sees_the_generated_messages_of_the_trunk() {
 #[test]
 fn every_file_says_what_it_is_and_is_short_enough_to_read() {
     for source in sources() {
-        assert!(
-            source.text.starts_with("//!"),
-            "{} does not say what it is",
-            source.path
-        );
+        assert!(source.text.starts_with("//!"), "{} does not say what it is", source.path);
         let lines = source.code().count();
-        assert!(
-            is_test(&source.path) || lines <= LONGEST_FILE,
-            "{}: {lines} lines",
-            source.path
-        );
+        assert!(is_test(&source.path) || lines <= LONGEST_FILE, "{}: {lines} lines", source.path);
     }
 }
 

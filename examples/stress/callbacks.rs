@@ -17,11 +17,8 @@ type Outcome = Result<(), Failure>;
 pub async fn callback(job: &Job) -> Outcome {
     let mut client = job.client()?;
     let service = job.run.broker.register(job.run.worker.server());
-    let mut request = job.request(Back {
-        call: job.call,
-        pieces: job.plan.parts,
-        callback: service.id().get(),
-    });
+    let mut request =
+        job.request(Back { call: job.call, pieces: job.plan.parts, callback: service.id().get() });
     let held = if job.plan.variant {
         service.for_call(request.extensions_mut());
         None
@@ -53,10 +50,6 @@ pub async fn nested(job: &Job) -> Outcome {
     let call = client.nest(request);
     let summary = job.while_registered(service, call).await?.into_inner();
     job.done_with(client);
-    let expected = Summary {
-        call: job.call,
-        pieces: job.plan.parts + 1,
-        ..Summary::default()
-    };
+    let expected = Summary { call: job.call, pieces: job.plan.parts + 1, ..Summary::default() };
     same(&summary, &expected)
 }

@@ -79,12 +79,7 @@ async fn make(stage: &Stage, job: &Job) {
         }
         None => Outcome::Open,
     };
-    job.run.record(Record {
-        call: job.call,
-        kind,
-        parts: job.plan.parts,
-        outcome,
-    });
+    job.run.record(Record { call: job.call, kind, parts: job.plan.parts, outcome });
 }
 
 /// Makes the call, drops it when its plan says so, and gives it up when nothing

@@ -35,10 +35,7 @@ pub async fn client(job: &Job) -> Outcome {
 
 pub async fn server(job: &Job) -> Outcome {
     let mut client = job.client()?;
-    let request = job.request(Ask {
-        call: job.call,
-        pieces: job.plan.parts,
-    });
+    let request = job.request(Ask { call: job.call, pieces: job.plan.parts });
     let mut pieces = client.server_stream(request).await?.into_inner();
     job.done_with(client);
     let mut index = 0;
@@ -121,11 +118,7 @@ pub async fn bytes(job: &Job) -> Outcome {
         };
     }
     let (summary, ()) = tokio::try_join!(call, echo)?;
-    let expected = Summary {
-        call: job.call,
-        bytes: length,
-        ..Summary::default()
-    };
+    let expected = Summary { call: job.call, bytes: length, ..Summary::default() };
     same(&summary, &expected)
 }
 
@@ -134,9 +127,6 @@ pub async fn state(job: &Job) -> Outcome {
     let (call, key) = (job.call, job.plan.parts);
     let summary = client.count(job.request(Counter { call, key })).await?;
     job.done_with(client);
-    let expected = Summary {
-        call,
-        ..Summary::default()
-    };
+    let expected = Summary { call, ..Summary::default() };
     same(summary.get_ref(), &expected)
 }

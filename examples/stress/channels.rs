@@ -24,11 +24,7 @@ pub async fn open(job: &Job) -> Outcome {
     }
     try_join_all(calls).await?;
     drop(unused);
-    if job.plan.variant {
-        refused(job).await
-    } else {
-        leased(job).await
-    }
+    if job.plan.variant { refused(job).await } else { leased(job).await }
 }
 
 /// One call on a sub-channel that goes with it.
@@ -56,10 +52,7 @@ async fn refused(job: &Job) -> Outcome {
 /// A service that the plugin has registered for as long as a response lasts.
 async fn leased(job: &Job) -> Outcome {
     let mut owner = job.client()?;
-    let ask = job.request(Ask {
-        call: job.call,
-        pieces: 0,
-    });
+    let ask = job.request(Ask { call: job.call, pieces: 0 });
     let mut lease = owner.lease(ask).await?.into_inner();
     job.done_with(owner);
     let Some(reply) = lease.message().await? else {

@@ -73,9 +73,7 @@ pub async fn counters(stage: &Stage) {
         let value = match entry {
             Ok(entry) => entry.map_or(0, |entry| number(&entry.value)),
             Err(error) => {
-                stage
-                    .tally
-                    .problem(Problem::Lost, format!("counter {key}: {error}"));
+                stage.tally.problem(Problem::Lost, format!("counter {key}: {error}"));
                 continue;
             }
         };

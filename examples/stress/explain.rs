@@ -82,11 +82,7 @@ fn trunk_ended(error: &Error, faults: &Faults) -> Option<(String, Outcome)> {
         let (_, since) = faults.endings.first()?;
         // Unless it was let run out of its time, it ends when nothing runs.
         let patient = faults.ever_stopped || since.elapsed() >= DRAIN;
-        let outcome = if patient {
-            Outcome::Open
-        } else {
-            Outcome::CutByStop
-        };
+        let outcome = if patient { Outcome::Open } else { Outcome::CutByStop };
         return Some(("trunk ended (stopped)".to_owned(), outcome));
     }
     let name = match end {
@@ -130,10 +126,8 @@ fn drops_registration(plan: &Plan) -> bool {
 pub fn expects_exit(faults: &Faults, exit: Option<Exit>) -> bool {
     let Some(exit) = exit else { return false };
     let killed = exit.signal == Some(9);
-    let killing = faults
-        .endings
-        .iter()
-        .any(|(ending, _)| !matches!(ending, Ending::Stop | Ending::Close));
+    let killing =
+        faults.endings.iter().any(|(ending, _)| !matches!(ending, Ending::Stop | Ending::Close));
     // A process that is stopped may not hear the farewell, or not end in time.
     let late = faults.ever_stopped && (killed || exit.signal == Some(15) || exit.code == Some(1));
     exit.success() || late || (killed && killing)

@@ -50,9 +50,7 @@ pub async fn keep(stage: Arc<Stage>, slot: usize) {
         let (handle, run, orders) = match launch(&stage, slot, life).await {
             Ok(launched) => launched,
             Err(error) => {
-                stage
-                    .tally
-                    .problem(Problem::Process, format!("no launch: {error}"));
+                stage.tally.problem(Problem::Process, format!("no launch: {error}"));
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }
@@ -128,7 +126,7 @@ async fn live(
         match order {
             Ending::HandleDrop => {
                 drop(handle);
-                return None;
+                None
             }
             Ending::Stop => Some(handle.stop().await),
             Ending::HandleKill => Some(handle.kill().await),
@@ -156,10 +154,7 @@ async fn check_end(stage: &Stage, run: &Run, end: Result<Option<PluginEnd>, Endi
                 stage.tally.problem(Problem::Process, what);
             }
             if is_there(run.pid) {
-                let what = format!(
-                    "{name} has ended: {end:?}, but process {} is there",
-                    run.pid
-                );
+                let what = format!("{name} has ended: {end:?}, but process {} is there", run.pid);
                 stage.tally.problem(Problem::Process, what);
             }
         }
@@ -170,10 +165,8 @@ async fn check_end(stage: &Stage, run: &Run, end: Result<Option<PluginEnd>, Endi
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            let what = format!(
-                "the handle of {name} was dropped, but process {} is there",
-                run.pid
-            );
+            let what =
+                format!("the handle of {name} was dropped, but process {} is there", run.pid);
             stage.tally.problem(Problem::Process, what);
         }
         Err(order) => {

@@ -59,10 +59,7 @@ impl From<Error> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<Error>())
-        {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(broker) => Self::Broker(broker.clone()),
             None => Self::Wrong(format!("{error} ({:?})", error.source())),
         }

@@ -13,9 +13,7 @@ pub struct Holdings {
 
 pub fn holdings() -> Holdings {
     Holdings {
-        tasks: tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks(),
+        tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         threads: keepers(),
         children: children(),
         descriptors: descriptors(),
@@ -30,18 +28,12 @@ pub fn descriptors() -> usize {
 /// Threads of the library; those of the runtime come and go.
 fn keepers() -> usize {
     let names = each_thread("comm");
-    names
-        .iter()
-        .filter(|name| name.starts_with("trunkline"))
-        .count()
+    names.iter().filter(|name| name.starts_with("trunkline")).count()
 }
 
 fn children() -> usize {
     let lists = each_thread("children");
-    lists
-        .iter()
-        .map(|list| list.split_whitespace().count())
-        .sum()
+    lists.iter().map(|list| list.split_whitespace().count()).sum()
 }
 
 /// The resident memory now and at most, in MiB.
@@ -60,9 +52,7 @@ fn each_thread(file: &str) -> Vec<String> {
         return Vec::new();
     };
     let files = threads.filter_map(|thread| Some(thread.ok()?.path().join(file)));
-    files
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .collect()
+    files.filter_map(|file| fs::read_to_string(file).ok()).collect()
 }
 
 fn count(directory: &str) -> usize {

@@ -70,10 +70,7 @@ impl Ledger {
                 }
             }
             Self::Memory(entries) => {
-                entries
-                    .lock()
-                    .expect("no panic")
-                    .push(Entry { call, index, event })
+                entries.lock().expect("no panic").push(Entry { call, index, event })
             }
         }
     }
@@ -91,9 +88,7 @@ impl Ledger {
 pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
     let bytes = std::fs::read(path)?;
     let lines = bytes.chunks(SIZE).map(parse);
-    lines
-        .collect::<Option<_>>()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    lines.collect::<Option<_>>().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
 fn parse(line: &[u8]) -> Option<Entry> {

@@ -117,12 +117,10 @@ async fn host(options: Options) -> std::io::Result<ExitCode> {
 
 /// From the first launch to the end of the last plugin.
 async fn run(stage: &Arc<Stage>) {
-    let mut keepers: JoinSet<()> = (0..stage.slots.len())
-        .map(|slot| fleet::keep(stage.clone(), slot))
-        .collect();
-    let mut callers: JoinSet<()> = (0..stage.options.callers)
-        .map(|number| caller::run(stage.clone(), number))
-        .collect();
+    let mut keepers: JoinSet<()> =
+        (0..stage.slots.len()).map(|slot| fleet::keep(stage.clone(), slot)).collect();
+    let mut callers: JoinSet<()> =
+        (0..stage.options.callers).map(|number| caller::run(stage.clone(), number)).collect();
     if stage.options.faults.is_some() {
         callers.spawn(faults::run(stage.clone()));
     }
@@ -164,10 +162,7 @@ async fn progress(stage: Arc<Stage>) {
     let bar = ProgressBar::new_spinner();
     let began = Instant::now();
     loop {
-        let finished = stage
-            .tally
-            .finished
-            .load(std::sync::atomic::Ordering::Relaxed);
+        let finished = stage.tally.finished.load(std::sync::atomic::Ordering::Relaxed);
         let seconds = began.elapsed().as_secs_f64();
         let events = stage.tally.events.lock().expect("no panic").clone();
         bar.set_message(format!(

@@ -122,8 +122,6 @@ fn size(text: &str) -> Result<usize, String> {
 fn split(text: &str) -> Result<(u64, &str), String> {
     let end = text.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));
-    let number = number
-        .parse()
-        .map_err(|_| format!("{text:?} has no number"))?;
+    let number = number.parse().map_err(|_| format!("{text:?} has no number"))?;
     Ok((number, unit.trim()))
 }

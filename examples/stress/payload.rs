@@ -33,11 +33,7 @@ impl Source {
         let mut block = vec![0; BLOCK.max(length.end * 2)];
         fastrand::Rng::with_seed(seed).fill(&mut block);
         let block = block.into();
-        Self {
-            seed,
-            length,
-            block,
-        }
+        Self { seed, length, block }
     }
 
     pub fn piece(&self, call: u64, index: u32, way: Way) -> Piece {
@@ -45,12 +41,7 @@ impl Source {
         let length = rng.usize(self.length.start..=self.length.end);
         let start = rng.usize(..self.block.len() - length);
         let data = self.block.slice(start..start + length);
-        Piece {
-            call,
-            index,
-            crc: crc32fast::hash(&data),
-            data,
-        }
+        Piece { call, index, crc: crc32fast::hash(&data), data }
     }
 
     /// What is wrong with a piece, if anything is.
@@ -132,11 +123,6 @@ impl Sum {
     }
 
     pub fn of(self, call: u64) -> Summary {
-        Summary {
-            call,
-            pieces: self.pieces,
-            bytes: self.bytes,
-            crc: self.crc.finalize(),
-        }
+        Summary { call, pieces: self.pieces, bytes: self.bytes, crc: self.crc.finalize() }
     }
 }

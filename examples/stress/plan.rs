@@ -119,14 +119,7 @@ impl Plan {
             3 => Cut::Registration(time),
             _ => Cut::Channel,
         };
-        Self {
-            kind,
-            slot,
-            channel,
-            parts,
-            variant,
-            cut,
-        }
+        Self { kind, slot, channel, parts, variant, cut }
     }
 }
 

@@ -25,10 +25,7 @@ pub fn start(runtime: &Runtime, patience: Duration) {
             let before = counted.load(Ordering::Relaxed);
             std::thread::sleep(patience * 2);
             if counted.load(Ordering::Relaxed) == before {
-                eprintln!(
-                    "\nHung: the host's runtime has run nothing for {:?}",
-                    patience * 2
-                );
+                eprintln!("\nHung: the host's runtime has run nothing for {:?}", patience * 2);
                 std::process::exit(1);
             }
         }

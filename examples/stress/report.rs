@@ -12,13 +12,8 @@ use crate::stage::Stage;
 use crate::tally::Calls;
 
 /// Percentiles that are shown.
-const PERCENTILES: [(&str, f64); 5] = [
-    ("p50", 50.0),
-    ("p90", 90.0),
-    ("p99", 99.0),
-    ("p99.9", 99.9),
-    ("max", 100.0),
-];
+const PERCENTILES: [(&str, f64); 5] =
+    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
 
 /// What came out. Takes the counts out of the stage.
 pub struct Report {
@@ -65,13 +60,7 @@ impl Report {
         );
         for (kind, calls) in &self.calls {
             let failed: u64 = calls.failed.values().sum();
-            print!(
-                "{:<9} {:>10} {:>9} {:>9}",
-                kind.name(),
-                calls.ok,
-                calls.cancelled,
-                failed
-            );
+            print!("{:<9} {:>10} {:>9} {:>9}", kind.name(), calls.ok, calls.cancelled, failed);
             for (_, percentile) in PERCENTILES {
                 let micros = calls.latency.value_at_percentile(percentile);
                 print!(" {:>9.3}", micros as f64 / 1000.0);
@@ -95,11 +84,7 @@ impl Report {
             self.memory.0,
             self.memory.1
         );
-        let end = if self.interrupted {
-            " (interrupted)"
-        } else {
-            ""
-        };
+        let end = if self.interrupted { " (interrupted)" } else { "" };
         if self.problems.is_empty() {
             println!("nothing lost, doubled, reordered, wrong, hung or left over{end}");
         } else {

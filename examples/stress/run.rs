@@ -64,9 +64,7 @@ impl Faults {
 
     /// Whether something else than a stop in order was begun.
     pub fn is_harsh(&self) -> bool {
-        self.endings
-            .iter()
-            .any(|(ending, _)| *ending != Ending::Stop)
+        self.endings.iter().any(|(ending, _)| *ending != Ending::Stop)
     }
 }
 

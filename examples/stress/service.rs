@@ -129,21 +129,15 @@ impl Stress for Worker {
         let nest = request.into_inner();
         let running = self.begin(nest.call, nest.level);
         running.deadline(nest.deadline)?;
-        let mut below = Summary {
-            call: nest.call,
-            ..Summary::default()
-        };
+        let mut below = Summary { call: nest.call, ..Summary::default() };
         if nest.level < nest.depth {
             let broker = self.broker()?;
             // Below us the peer calls us back under an id of our own, which this
             // handler holds or the call does.
             let own = broker.register(self.server());
-            let mut next = Request::new(Level {
-                level: nest.level + 1,
-                callback: own.id().get(),
-                ..nest
-            });
-            let held = if nest.call % 2 == 0 {
+            let mut next =
+                Request::new(Level { level: nest.level + 1, callback: own.id().get(), ..nest });
+            let held = if nest.call.is_multiple_of(2) {
                 Some(own)
             } else {
                 own.for_call(next.extensions_mut());
@@ -162,14 +156,8 @@ impl Stress for Worker {
     async fn bytes(&self, request: Request<Back>) -> Answer<Summary> {
         let Back { call, callback, .. } = request.into_inner();
         let stream = self.broker()?.dial_bytes(callback)?;
-        let bytes = echo::serve(self, stream)
-            .await
-            .map_err(Status::from_error)?;
-        Ok(Response::new(Summary {
-            call,
-            bytes,
-            ..Summary::default()
-        }))
+        let bytes = echo::serve(self, stream).await.map_err(Status::from_error)?;
+        Ok(Response::new(Summary { call, bytes, ..Summary::default() }))
     }
 
     async fn count(&self, request: Request<Counter>) -> Answer<Summary> {
@@ -191,10 +179,7 @@ impl Stress for Worker {
             }
         }
         running.done();
-        Ok(Response::new(Summary {
-            call,
-            ..Summary::default()
-        }))
+        Ok(Response::new(Summary { call, ..Summary::default() }))
     }
 
     type LeaseStream = Answers<LeaseReply>;
@@ -219,9 +204,7 @@ impl Stress for Worker {
             buffered: stats.buffered,
             window_growth: stats.window_growth,
             handlers: self.running() as u64,
-            tasks: tokio::runtime::Handle::current()
-                .metrics()
-                .num_alive_tasks() as u64,
+            tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64,
             descriptors: crate::leaks::descriptors() as u64,
         }))
     }

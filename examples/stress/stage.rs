@@ -58,9 +58,8 @@ impl Stage {
                 offers
             }
         };
-        let host = Host::new("stress", env!("CARGO_PKG_VERSION"))
-            .offer_with(offer)
-            .state(store.clone());
+        let host =
+            Host::new("stress", env!("CARGO_PKG_VERSION")).offer_with(offer).state(store.clone());
         Ok(Self {
             slots: (0..options.plugins).map(Slot::new).collect(),
             seed,

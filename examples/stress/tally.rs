@@ -88,12 +88,7 @@ impl Tally {
     }
 
     pub fn add(&self, name: &'static str, count: u64) {
-        *self
-            .events
-            .lock()
-            .expect("no panic")
-            .entry(name)
-            .or_default() += count;
+        *self.events.lock().expect("no panic").entry(name).or_default() += count;
     }
 
     pub fn problem(&self, problem: Problem, what: impl std::fmt::Display) {

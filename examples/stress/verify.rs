@@ -87,10 +87,9 @@ fn parts(stage: &Stage, run: &Run, entries: &[Entry]) -> Parts {
             Event::Begun => part.0 += 1,
             Event::Done => part.1 += 1,
             Event::Counting | Event::Counted | Event::NotCounted => count(stage, run.slot, *entry),
-            Event::Wrong => stage.tally.problem(
-                Problem::Wrong,
-                format!("a handler of {}: {entry:x?}", run.name),
-            ),
+            Event::Wrong => stage
+                .tally
+                .problem(Problem::Wrong, format!("a handler of {}: {entry:x?}", run.name)),
         }
     }
     for (part, times) in &parts {
@@ -118,9 +117,7 @@ fn count(stage: &Stage, slot: usize, entry: Entry) {
 fn compare(stage: &Stage, run: &Run, there: Vec<Entry>) {
     let mut records = std::mem::take(&mut *run.records.lock().expect("no panic"));
     records.sort_unstable_by_key(|record| record.call);
-    stage
-        .tally
-        .add("calls compared with ledgers", records.len() as u64);
+    stage.tally.add("calls compared with ledgers", records.len() as u64);
     let find = |call: u64| {
         let at = records.binary_search_by_key(&call, |record| record.call);
         at.ok().map(|at| records[at])

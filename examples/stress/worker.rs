@@ -45,12 +45,7 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(source: Source, ledger: Arc<Ledger>, other: Other) -> Self {
-        Self {
-            source,
-            ledger,
-            other,
-            running: Arc::default(),
-        }
+        Self { source, ledger, other, running: Arc::default() }
     }
 
     pub fn server(&self) -> StressServer<Self> {
@@ -60,13 +55,12 @@ impl Worker {
     }
 
     pub fn broker(&self) -> Result<Broker, Status> {
-        let broker = match &self.other {
+        match &self.other {
             Other::Host(host) => host.broker().map_err(Error::into),
-            Other::Plugin(broker) => broker
-                .upgrade()
-                .ok_or_else(|| Status::unavailable("the trunk is gone")),
-        };
-        broker
+            Other::Plugin(broker) => {
+                broker.upgrade().ok_or_else(|| Status::unavailable("the trunk is gone"))
+            }
+        }
     }
 
     /// Handlers that run.
@@ -78,11 +72,7 @@ impl Worker {
     pub fn begin(&self, call: u64, index: u32) -> Running {
         self.running.fetch_add(1, Ordering::SeqCst);
         self.ledger.write(call, index, Event::Begun);
-        Running {
-            worker: self.clone(),
-            call,
-            index,
-        }
+        Running { worker: self.clone(), call, index }
     }
 }
 

@@ -65,14 +65,7 @@ impl Body {
         channel: ChannelHold,
         scope: Option<CallScope>,
     ) -> Self {
-        Self {
-            live: Some(Live {
-                hold,
-                deadline,
-                _channel: channel,
-                _scope: scope,
-            }),
-        }
+        Self { live: Some(Live { hold, deadline, _channel: channel, _scope: scope }) }
     }
 }
 
@@ -112,11 +105,7 @@ impl http_body::Body for Body {
             // Lets go of the stream, however long the body is held.
             self.live = None;
         }
-        Poll::Ready(
-            frame
-                .map_err(|error| Error::from(error).to_status())
-                .transpose(),
-        )
+        Poll::Ready(frame.map_err(|error| Error::from(error).to_status()).transpose())
     }
 
     fn is_end_stream(&self) -> bool {
@@ -126,9 +115,7 @@ impl http_body::Body for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body")
-            .field("ended", &self.live.is_none())
-            .finish_non_exhaustive()
+        f.debug_struct("Body").field("ended", &self.live.is_none()).finish_non_exhaustive()
     }
 }
 
@@ -154,11 +141,7 @@ impl http_body::Body for RequestBody {
         }
         let frame = ready!(poll_frame(&self.link, self.key, cx));
         self.ended = !matches!(&frame, Ok(Some(frame)) if frame.is_data());
-        Poll::Ready(
-            frame
-                .map_err(|error| Error::from(error).to_status())
-                .transpose(),
-        )
+        Poll::Ready(frame.map_err(|error| Error::from(error).to_status()).transpose())
     }
 
     fn is_end_stream(&self) -> bool {

@@ -58,13 +58,7 @@ const MAX_WRITE: usize = 64 * 1024;
 
 impl ByteStream {
     pub(super) fn new(trunk: Arc<Trunk>, hold: StreamHold) -> Self {
-        Self {
-            hold,
-            unread: Bytes::new(),
-            read_ended: false,
-            finished: false,
-            _trunk: trunk,
-        }
+        Self { hold, unread: Bytes::new(), read_ended: false, finished: false, _trunk: trunk }
     }
 }
 
@@ -115,23 +109,16 @@ impl AsyncWrite for ByteStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.hold
-            .link
-            .poll_flushed(cx, self.hold.key)
-            .map_err(to_io)
+        self.hold.link.poll_flushed(cx, self.hold.key).map_err(to_io)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.finished {
             let StreamHold { link, key, .. } = &self.hold;
-            link.send(*key, Vec::new(), Some(End::default()))
-                .map_err(to_io)?;
+            link.send(*key, Vec::new(), Some(End::default())).map_err(to_io)?;
             self.finished = true;
         }
-        self.hold
-            .link
-            .poll_flushed(cx, self.hold.key)
-            .map_err(to_io)
+        self.hold.link.poll_flushed(cx, self.hold.key).map_err(to_io)
     }
 }
 
@@ -193,13 +180,7 @@ impl ByteBacklog {
 
 pub(super) fn backlog(registration: Option<Registration>) -> (ByteBacklog, ByteListener) {
     let (sender, streams) = mpsc::channel(BACKLOG);
-    (
-        ByteBacklog(sender),
-        ByteListener {
-            streams,
-            registration,
-        },
-    )
+    (ByteBacklog(sender), ByteListener { streams, registration })
 }
 
 impl ByteListener {

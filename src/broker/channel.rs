@@ -88,10 +88,7 @@ impl Drop for Hold {
 
 impl SubChannel {
     pub(super) fn new(trunk: Arc<Trunk>, key: ChannelKey) -> Self {
-        Self {
-            hold: ChannelHold(Arc::new(Hold { trunk, key })),
-            background: false,
-        }
+        Self { hold: ChannelHold(Arc::new(Hold { trunk, key })), background: false }
     }
 
     /// The same sub-channel, with calls that do not keep this end from counting as
@@ -155,11 +152,7 @@ where
     let key = link
         .call(channel.0.key, call, part.chunks, ended)
         .map_err(|error| Error::from(error).to_status())?;
-    let hold = StreamHold {
-        link: link.clone(),
-        key,
-        on_drop: Code::Cancelled,
-    };
+    let hold = StreamHold { link: link.clone(), key, on_drop: Code::Cancelled };
     if !ended {
         tokio::spawn(send_rest(link.clone(), key, body));
     }
@@ -190,22 +183,12 @@ where
 /// of the call on whose behalf it is made, whichever is sooner.
 fn call_of(parts: http::request::Parts, link: &Link) -> Result<(Call, Option<Instant>), Status> {
     if parts.method != http::Method::POST {
-        return Err(Status::invalid_argument(
-            "a sub-channel carries gRPC: requests must be POST",
-        ));
+        return Err(Status::invalid_argument("a sub-channel carries gRPC: requests must be POST"));
     }
-    let path = parts
-        .uri
-        .path_and_query()
-        .map_or("/", |path| path.as_str())
-        .to_owned();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let (metadata, timeout) = metadata::of_request(parts.headers);
     let own = timeout.and_then(|timeout| now().checked_add(timeout));
-    let mut call = Call {
-        path,
-        metadata,
-        ..Call::default()
-    };
+    let mut call = Call { path, metadata, ..Call::default() };
     let mut deadline = own;
     if let Some(outer) = CallContext::current() {
         call.depth = outer.depth + 1;

@@ -177,10 +177,7 @@ impl Builder {
     }
 
     /// What is known of the peer when its connection is lost.
-    #[cfg_attr(
-        not(feature = "host"),
-        expect(dead_code, reason = "only hosts know more")
-    )]
+    #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "only hosts know more"))]
     pub(crate) fn last_words(mut self, last_words: LastWords) -> Self {
         self.last_words = Some(last_words);
         self
@@ -238,9 +235,7 @@ impl Builder {
         let config = Config {
             hello: self.hello(),
             limits: self.limits.clone(),
-            hello_timeout: self
-                .hello_timeout
-                .saturating_sub(now().duration_since(begun)),
+            hello_timeout: self.hello_timeout.saturating_sub(now().duration_since(begun)),
             keep_alive: self.keep_alive,
         };
         let link = Link::new(config);
@@ -253,18 +248,10 @@ impl Builder {
             offers: self.offers,
             span: self.span.clone(),
         };
-        let driver = drive(
-            link.clone(),
-            carrier,
-            self.limits,
-            services,
-            self.last_words,
-        );
+        let driver = drive(link.clone(), carrier, self.limits, services, self.last_words);
         tokio::spawn(driver.instrument(self.span));
         // The sender lives in the link, which is here.
-        let _ = phase
-            .wait_for(|phase| !matches!(phase, Phase::Connecting))
-            .await;
+        let _ = phase.wait_for(|phase| !matches!(phase, Phase::Connecting)).await;
         match link.peer() {
             Some(hello) => {
                 trunk.set_peer(peer_of(hello));
@@ -281,11 +268,7 @@ impl Builder {
         let names = self.offers.names().map(|name| name.len() + NAME_OVERHEAD);
         let length = names.sum::<usize>() + self.name.len() + self.version.len();
         let longest = LONGEST_HELLO;
-        if length > longest {
-            Err(ConnectError::HelloTooLong { length, longest })
-        } else {
-            Ok(())
-        }
+        if length > longest { Err(ConnectError::HelloTooLong { length, longest }) } else { Ok(()) }
     }
 
     fn hello(&self) -> Hello {
@@ -314,10 +297,7 @@ fn peer_of(hello: Hello) -> Peer {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Builder");
-        debug
-            .field("role", &self.role)
-            .field("name", &self.name)
-            .field("offers", &self.offers);
+        debug.field("role", &self.role).field("name", &self.name).field("offers", &self.offers);
         debug.finish_non_exhaustive()
     }
 }
@@ -363,11 +343,7 @@ impl Acceptor for Services {
             ((Taker::Bytes(backlog), _), Kind::Bytes, Some(key)) => {
                 let place = backlog.place()?;
                 let link = self.link.clone();
-                let hold = StreamHold {
-                    link,
-                    key,
-                    on_drop: Code::Cancelled,
-                };
+                let hold = StreamHold { link, key, on_drop: Code::Cancelled };
                 place.send(ByteStream::new(trunk, hold));
                 Ok(())
             }
@@ -376,10 +352,7 @@ impl Acceptor for Services {
     }
 
     fn called(&mut self, stream: StreamKey, channel: ChannelKey, head: RequestHead) {
-        let handler = self
-            .trunk
-            .upgrade()
-            .and_then(|trunk| trunk.registry.handler(channel));
+        let handler = self.trunk.upgrade().and_then(|trunk| trunk.registry.handler(channel));
         match handler {
             Some(handler) => {
                 let _entered = self.span.enter();

@@ -48,8 +48,7 @@ impl CallContext {
 
     /// What is left until the deadline of the call; `None` if it has none.
     pub fn remaining(&self) -> Option<Duration> {
-        self.deadline
-            .map(|deadline| deadline.saturating_duration_since(now()))
+        self.deadline.map(|deadline| deadline.saturating_duration_since(now()))
     }
 
     /// How many calls are above this one, across processes.

@@ -67,11 +67,7 @@ impl Trunk {
         // Bytes of a v7 UUID that are drawn at random.
         let [.., a, b, c] = Uuid::now_v7().into_bytes();
         let registry = Registry::new(u32::from_be_bytes([0, a, b, c]));
-        Self {
-            link,
-            registry,
-            peer: OnceLock::new(),
-        }
+        Self { link, registry, peer: OnceLock::new() }
     }
 
     pub(super) fn set_peer(&self, peer: Peer) {
@@ -265,8 +261,7 @@ impl Broker {
     ///
     /// Safe.
     pub async fn going_away(&self) {
-        self.wait_for(|phase| !matches!(phase, Phase::Connecting | Phase::Open))
-            .await;
+        self.wait_for(|phase| !matches!(phase, Phase::Connecting | Phase::Open)).await;
     }
 
     /// Waits until no call runs any more after either side has said that it is going
@@ -277,29 +272,30 @@ impl Broker {
     ///
     /// Safe.
     pub async fn drained(&self) {
-        self.wait_for(|phase| matches!(phase, Phase::Drained | Phase::Ended))
-            .await;
+        self.wait_for(|phase| matches!(phase, Phase::Drained | Phase::Ended | Phase::Closed)).await;
     }
 
     /// A handle that does not keep the trunk alive: for a service that calls back
     /// on the trunk that it is served on.
     pub fn downgrade(&self) -> WeakBroker {
-        WeakBroker {
-            trunk: Arc::new(OnceLock::from(Arc::downgrade(&self.trunk))),
-        }
+        WeakBroker { trunk: Arc::new(OnceLock::from(Arc::downgrade(&self.trunk))) }
+    }
+
+    /// Waits until the connection under a trunk that has ended is closed: at most a
+    /// second.
+    pub(crate) async fn gone(&self) {
+        self.wait_for(|phase| matches!(phase, Phase::Closed)).await;
     }
 
     /// Ends the trunk because its owner knows that the peer is gone.
-    #[cfg_attr(
-        not(feature = "host"),
-        expect(dead_code, reason = "only hosts know more")
-    )]
+    #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "only hosts know more"))]
     pub(crate) fn lost(&self, cause: Arc<dyn std::error::Error + Send + Sync>) {
         self.trunk.link.lost(EndReason::Lost(Some(cause)));
     }
 
     /// Ends the trunk gracefully: begins nothing new, gives running calls `drain`
-    /// to finish, and closes. Returns whether all of them did.
+    /// to finish, says farewell, and closes the connection, which takes at most a second.
+    /// Returns whether all calls did finish.
     ///
     /// # Cancel safety
     ///
@@ -309,6 +305,7 @@ impl Broker {
         let drained = self.drained();
         let in_time = tokio::time::timeout(drain, drained).await.is_ok();
         self.close();
+        self.gone().await;
         in_time
     }
 
@@ -323,7 +320,7 @@ impl Broker {
     ///
     /// Safe.
     pub async fn closed(&self) -> EndReason {
-        self.wait_for(|phase| matches!(phase, Phase::Ended)).await;
+        self.wait_for(|phase| matches!(phase, Phase::Ended | Phase::Closed)).await;
         self.trunk.link.end_reason()
     }
 
@@ -360,11 +357,7 @@ impl Broker {
     fn open_byte_stream(&self, target: Target) -> Result<ByteStream, Error> {
         let (_, stream) = self.trunk.link.open(target, Kind::Bytes)?;
         let key = stream.ok_or(StreamError::Local(Code::Closed))?;
-        let hold = StreamHold {
-            link: self.trunk.link.clone(),
-            key,
-            on_drop: Code::Cancelled,
-        };
+        let hold = StreamHold { link: self.trunk.link.clone(), key, on_drop: Code::Cancelled };
         Ok(ByteStream::new(self.trunk.clone(), hold))
     }
 

@@ -29,9 +29,7 @@ pub(super) struct NotHttp;
 /// The metadata of a request, and its timeout.
 pub(super) fn of_request(mut headers: HeaderMap) -> (Metadata, Option<Duration>) {
     headers.remove(TE);
-    let timeout = headers
-        .remove(GRPC_TIMEOUT)
-        .and_then(|value| parse_timeout(&value));
+    let timeout = headers.remove(GRPC_TIMEOUT).and_then(|value| parse_timeout(&value));
     (of_response(headers), timeout)
 }
 
@@ -43,16 +41,11 @@ pub(super) fn of_response(mut headers: HeaderMap) -> Metadata {
 }
 
 pub(super) fn of_trailers(mut trailers: HeaderMap) -> End {
-    let status = trailers
-        .get(GRPC_STATUS)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let status = trailers.get(GRPC_STATUS).and_then(|value| value.to_str().ok()?.parse().ok());
     if status.is_some() {
         trailers.remove(GRPC_STATUS);
     }
-    End {
-        trailers: of_headers(trailers),
-        grpc_status: status,
-    }
+    End { trailers: of_headers(trailers), grpc_status: status }
 }
 
 fn of_headers(headers: HeaderMap) -> Metadata {
@@ -64,10 +57,7 @@ fn of_headers(headers: HeaderMap) -> Metadata {
             last = name.as_str().to_owned();
         }
         let value = Bytes::copy_from_slice(value.as_bytes());
-        entries.push(Entry {
-            name: last.clone(),
-            value,
-        });
+        entries.push(Entry { name: last.clone(), value });
     }
     Metadata(entries)
 }
@@ -157,10 +147,7 @@ mod tests {
         assert_eq!(read("5m"), Some(Duration::from_millis(5)));
         assert_eq!(read("6u"), Some(Duration::from_micros(6)));
         assert_eq!(read("7n"), Some(Duration::from_nanos(7)));
-        assert_eq!(
-            read("99999999H"),
-            Some(Duration::from_secs(99_999_999 * 3600))
-        );
+        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
         for wrong in ["", "S", "1", "123456789S", "-1S", "1x", "1.5S"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
@@ -200,14 +187,8 @@ mod tests {
     #[test]
     fn names_and_values_that_http_forbids_are_refused() {
         for (name, value) in [("a b", "x"), ("", "x"), ("k", "a\nb")] {
-            let entry = Entry {
-                name: name.into(),
-                value: value.into(),
-            };
-            assert!(
-                to_response(Metadata(vec![entry])).is_err(),
-                "{name:?}: {value:?}"
-            );
+            let entry = Entry { name: name.into(), value: value.into() };
+            assert!(to_response(Metadata(vec![entry])).is_err(), "{name:?}: {value:?}");
         }
     }
 }

@@ -65,8 +65,7 @@ impl Offers {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<StdError>,
     {
-        self.takers
-            .insert(name.into(), Taker::Calls(handler(service)));
+        self.takers.insert(name.into(), Taker::Calls(handler(service)));
         self
     }
 

@@ -112,16 +112,11 @@ where
             }
             let room = ready!(link.poll_room(cx, key)).map_err(|_| SendError::Stream)?;
             let part = Part::take(body.as_mut(), cx, room.min(PART)).map_err(SendError::Body)?;
-            if part.is_empty() {
-                Poll::Pending
-            } else {
-                Poll::Ready(Ok(part))
-            }
+            if part.is_empty() { Poll::Pending } else { Poll::Ready(Ok(part)) }
         });
         let part = part.await?;
         let ended = part.end.is_some();
-        link.send(key, part.chunks, part.end)
-            .map_err(|_| SendError::Stream)?;
+        link.send(key, part.chunks, part.end).map_err(|_| SendError::Stream)?;
         if ended {
             return Ok(());
         }

@@ -64,10 +64,7 @@ pub struct Registration {
 
 impl Registration {
     pub(super) fn new(trunk: &Arc<Trunk>, id: ServiceId) -> Self {
-        Self {
-            trunk: Arc::downgrade(trunk),
-            id,
-        }
+        Self { trunk: Arc::downgrade(trunk), id }
     }
 
     /// The id to hand to the peer.
@@ -141,23 +138,14 @@ const COUNTER_BITS: u32 = 40;
 impl Registry {
     pub(super) fn new(tag: u32) -> Self {
         let tag = u64::from(tag & 0x00ff_ffff) << COUNTER_BITS;
-        Self {
-            tag,
-            state: Mutex::default(),
-        }
+        Self { tag, state: Mutex::default() }
     }
 
     pub(super) fn add(&self, taker: Taker) -> ServiceId {
         let mut state = self.state.lock();
         state.issued += 1;
         let id = self.tag | state.issued;
-        state.entries.insert(
-            id,
-            Entry {
-                taker,
-                channels: HashSet::new(),
-            },
-        );
+        state.entries.insert(id, Entry { taker, channels: HashSet::new() });
         ServiceId(id)
     }
 
@@ -183,11 +171,7 @@ impl Registry {
                 let counter = id & ((1 << COUNTER_BITS) - 1);
                 let was_ours = id & !((1 << COUNTER_BITS) - 1) == self.tag;
                 let was_issued = was_ours && (1..=state.issued).contains(&counter);
-                Err(if was_issued {
-                    Code::Closed
-                } else {
-                    Code::Unknown
-                })
+                Err(if was_issued { Code::Closed } else { Code::Unknown })
             }
         }
     }
@@ -210,11 +194,7 @@ impl Registry {
     }
 
     pub(super) fn handler(&self, channel: ChannelKey) -> Option<Arc<dyn Handler>> {
-        self.state
-            .lock()
-            .serving
-            .get(&channel)
-            .map(|serving| serving.handler.clone())
+        self.state.lock().serving.get(&channel).map(|serving| serving.handler.clone())
     }
 
     /// A sub-channel was closed by the peer.
@@ -259,9 +239,7 @@ impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (registrations, serving) = self.counts();
         let mut debug = f.debug_struct("Registry");
-        debug
-            .field("registrations", &registrations)
-            .field("serving", &serving);
+        debug.field("registrations", &registrations).field("serving", &serving);
         debug.finish_non_exhaustive()
     }
 }

@@ -84,18 +84,9 @@ where
 /// Serves one call, in a task of its own, until it is answered or cancelled.
 pub(super) fn serve(link: Link, stream: StreamKey, head: RequestHead, handler: &Arc<dyn Handler>) {
     // Held from here on: if the task is lost the peer hears that it failed.
-    let hold = StreamHold {
-        link: link.clone(),
-        key: stream,
-        on_drop: Code::Failed,
-    };
+    let hold = StreamHold { link: link.clone(), key: stream, on_drop: Code::Failed };
     let deadline = head.timeout.and_then(|timeout| now().checked_add(timeout));
-    let context = CallContext {
-        deadline,
-        depth: head.depth,
-        link: link.clone(),
-        stream,
-    };
+    let context = CallContext { deadline, depth: head.depth, link: link.clone(), stream };
     let Some(request) = request_of(head, &link, stream) else {
         link.reset(stream, Code::Protocol);
         return;
@@ -113,11 +104,7 @@ pub(super) fn serve(link: Link, stream: StreamKey, head: RequestHead, handler: &
 }
 
 fn request_of(head: RequestHead, link: &Link, key: StreamKey) -> Option<Request<TonicBody>> {
-    let body = RequestBody {
-        link: link.clone(),
-        key,
-        ended: false,
-    };
+    let body = RequestBody { link: link.clone(), key, ended: false };
     let mut request = Request::new(TonicBody::new(body));
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
@@ -128,10 +115,7 @@ fn request_of(head: RequestHead, link: &Link, key: StreamKey) -> Option<Request<
 
 /// Runs a call until its deadline, and then says that it has passed.
 async fn within(deadline: Instant, hold: &StreamHold, work: impl Future<Output = ()>) {
-    if tokio::time::timeout_at(deadline.into(), work)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout_at(deadline.into(), work).await.is_err() {
         let status = Status::deadline_exceeded("the deadline passed while the call was served");
         if answer(hold, status).is_err() {
             // The response has begun: all that is left is to cut it off.
@@ -148,9 +132,7 @@ fn answer(hold: &StreamHold, status: Status) -> Result<(), ()> {
         metadata: metadata::of_response(response.into_parts().0.headers),
     };
     let end = Some(super::protocol::End::default());
-    hold.link
-        .respond(hold.key, head, Vec::new(), end)
-        .map_err(|_| ())
+    hold.link.respond(hold.key, head, Vec::new(), end).map_err(|_| ())
 }
 
 /// Runs the handler and sends its response. Stops, and drops the handler, when
@@ -175,10 +157,7 @@ async fn run(hold: &StreamHold, handling: BoxFuture<'static, Result<Response<Ton
     };
     let _scope = parts.extensions.remove::<CallScope>();
     let status = (parts.status != http::StatusCode::OK).then(|| parts.status.as_u16());
-    let head = ResponseHead {
-        status,
-        metadata: metadata::of_response(parts.headers),
-    };
+    let head = ResponseHead { status, metadata: metadata::of_response(parts.headers) };
     let mut body = pin!(body);
     let part = std::future::poll_fn(|cx| Poll::Ready(Part::first(body.as_mut(), cx))).await;
     let Ok(part) = part else {

@@ -135,9 +135,8 @@ impl PluginCommand {
             Environment::Clear => false,
             Environment::Allow(names) => names.contains(name),
         };
-        let kept = inherited
-            .into_iter()
-            .filter(|(name, _)| wanted(name) && !is_of_a_nested_host(name));
+        let kept =
+            inherited.into_iter().filter(|(name, _)| wanted(name) && !is_of_a_nested_host(name));
         let mut environment: BTreeMap<_, _> = kept.collect();
         environment.extend(self.variables.clone());
         environment
@@ -169,9 +168,7 @@ pub(crate) fn may_execute(file: &Path) -> bool {
 
 fn is_of_a_nested_host(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    OF_NESTED_HOSTS
-        .iter()
-        .any(|prefix| name.starts_with(prefix.as_bytes()))
+    OF_NESTED_HOSTS.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
 }
 
 #[cfg(test)]
@@ -179,9 +176,7 @@ mod tests {
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-        let owned = pairs
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()));
+        let owned = pairs.iter().map(|(name, value)| (name.into(), value.into()));
         owned.collect()
     }
 
@@ -198,17 +193,12 @@ mod tests {
     #[test]
     fn everything_but_the_variables_of_nested_hosts_is_inherited() {
         let command = PluginCommand::new("/bin/true");
-        assert_eq!(
-            seen(&command),
-            variables(&[("HOME", "/home/me"), ("LANG", "C")])
-        );
+        assert_eq!(seen(&command), variables(&[("HOME", "/home/me"), ("LANG", "C")]));
     }
 
     #[test]
     fn a_cleared_environment_holds_only_what_was_set() {
-        let command = PluginCommand::new("/bin/true")
-            .environment(Environment::Clear)
-            .env("A", "1");
+        let command = PluginCommand::new("/bin/true").environment(Environment::Clear).env("A", "1");
         assert_eq!(seen(&command), variables(&[("A", "1")]));
     }
 
@@ -225,11 +215,7 @@ mod tests {
             .env("LANG", "fr")
             .env("LANG", "de")
             .env("PLUGIN_COLOUR", "set on purpose");
-        let expected = [
-            ("HOME", "/home/me"),
-            ("LANG", "de"),
-            ("PLUGIN_COLOUR", "set on purpose"),
-        ];
+        let expected = [("HOME", "/home/me"), ("LANG", "de"), ("PLUGIN_COLOUR", "set on purpose")];
         assert_eq!(seen(&command), variables(&expected));
     }
 
@@ -238,10 +224,7 @@ mod tests {
         let search = Some(OsStr::new("/nonexistent:/bin"));
         let bare = PluginCommand::new("sh").locate(search);
         assert_eq!(bare, Some(PathBuf::from("/bin/sh")));
-        assert_eq!(
-            PluginCommand::new("sh").locate(Some(OsStr::new("/nonexistent"))),
-            None
-        );
+        assert_eq!(PluginCommand::new("sh").locate(Some(OsStr::new("/nonexistent"))), None);
         let path = PluginCommand::new("/nonexistent/sh").locate(search);
         assert_eq!(path, Some(PathBuf::from("/nonexistent/sh")));
     }
@@ -255,9 +238,6 @@ mod tests {
 
     #[test]
     fn an_empty_name_is_found_nowhere() {
-        assert_eq!(
-            PluginCommand::new("").locate(Some(OsStr::new("/bin"))),
-            None
-        );
+        assert_eq!(PluginCommand::new("").locate(Some(OsStr::new("/bin"))), None);
     }
 }

@@ -226,21 +226,12 @@ mod tests {
     fn a_message_names_the_program_and_quotes_standard_error() {
         let error = LaunchError::ExitedBeforeHello {
             program: PathBuf::from("/opt/greeter"),
-            exit: Exit {
-                code: Some(3),
-                ..Exit::UNKNOWN
-            },
+            exit: Exit { code: Some(3), ..Exit::UNKNOWN },
             stderr_tail: "no licence\ngiving up".to_owned(),
         };
         let message = error.to_string();
-        assert!(
-            message.contains("/opt/greeter ended (exit code 3)"),
-            "{message}"
-        );
-        assert!(
-            message.ends_with("standard error:\n  no licence\n  giving up"),
-            "{message}"
-        );
+        assert!(message.contains("/opt/greeter ended (exit code 3)"), "{message}");
+        assert!(message.ends_with("standard error:\n  no licence\n  giving up"), "{message}");
     }
 
     #[test]
@@ -250,11 +241,7 @@ mod tests {
             after: Duration::from_secs(10),
             stderr_tail: String::new(),
         };
-        assert!(
-            error
-                .to_string()
-                .ends_with("it wrote nothing to standard error")
-        );
+        assert!(error.to_string().ends_with("it wrote nothing to standard error"));
     }
 
     #[test]
@@ -264,12 +251,7 @@ mod tests {
             source: Box::new(io::Error::from(io::ErrorKind::InvalidData)),
             stderr_tail: String::new(),
         };
-        let source = error
-            .source()
-            .and_then(|source| source.downcast_ref::<io::Error>());
-        assert_eq!(
-            source.map(io::Error::kind),
-            Some(io::ErrorKind::InvalidData)
-        );
+        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::InvalidData));
     }
 }

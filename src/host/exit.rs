@@ -27,11 +27,7 @@ pub struct Exit {
 
 impl Exit {
     /// The status was taken away by another part of the application.
-    pub(crate) const UNKNOWN: Self = Self {
-        code: None,
-        signal: None,
-        core_dumped: false,
-    };
+    pub(crate) const UNKNOWN: Self = Self { code: None, signal: None, core_dumped: false };
 
     /// Whether the process ended by itself and reported success.
     #[must_use]
@@ -78,11 +74,7 @@ impl Error for ProcessEnded {}
 
 impl From<ExitStatus> for Exit {
     fn from(status: ExitStatus) -> Self {
-        Self {
-            code: status.code(),
-            signal: status.signal(),
-            core_dumped: status.core_dumped(),
-        }
+        Self { code: status.code(), signal: status.signal(), core_dumped: status.core_dumped() }
     }
 }
 

@@ -54,14 +54,7 @@ impl PluginHandle {
         let (end, ended) = watch::channel(None);
         let (broker, pid) = (running.broker.clone(), running.child.id());
         tokio::spawn(runner::run(running, asked, end).instrument(span.clone()));
-        Self {
-            info,
-            pid,
-            broker,
-            log,
-            requests,
-            ended,
-        }
+        Self { info, pid, broker, log, requests, ended }
     }
 
     /// What the host calls the plugin.
@@ -153,8 +146,5 @@ impl PluginHandle {
 }
 
 impl PluginEnd {
-    const UNKNOWN: Self = Self {
-        cause: EndCause::Dropped,
-        exit: None,
-    };
+    const UNKNOWN: Self = Self { cause: EndCause::Dropped, exit: None };
 }

@@ -128,16 +128,11 @@ impl Launch {
     /// Dropping the future kills the process.
     pub async fn start(self) -> Result<PluginHandle, LaunchError> {
         let program = self.command.program().to_owned();
-        self.limits
-            .check()
-            .map_err(|source| limits(&program, source))?;
+        self.limits.check().map_err(|source| limits(&program, source))?;
         let run = Uuid::now_v7();
         let announced = BTreeMap::from([
             (OsString::from(NATIVE_VARIABLE), OsString::from("1")),
-            (
-                OsString::from(RUN_VARIABLE),
-                OsString::from(run.to_string()),
-            ),
+            (OsString::from(RUN_VARIABLE), OsString::from(run.to_string())),
         ]);
         let process = Process::spawn(&self.command, announced).await?;
         let pid = process.child.id();
@@ -154,22 +149,13 @@ impl Launch {
         run: Uuid,
         span: &Span,
     ) -> Result<PluginHandle, LaunchError> {
-        let Process {
-            trunk,
-            stdout,
-            stderr,
-            mut child,
-        } = process;
+        let Process { trunk, stdout, stderr, mut child } = process;
         let output = OutputPump::start(stdout, stderr, span);
         let log = LogService::new(self.host.sink.clone(), &*self.name);
         let control = log.control();
         let builder = Broker::builder(Role::Host);
         let broker = builder.weak();
-        let info = PluginInfo {
-            name: self.name.clone(),
-            run,
-            broker,
-        };
+        let info = PluginInfo { name: self.name.clone(), run, broker };
         let grants = &self.grants;
         let offers = self.host.offers_to(&info).service(log);
         let (mut lost, last_words) = runner::last_words();
@@ -207,13 +193,7 @@ impl Launch {
         };
         match connected {
             Ok(broker) => {
-                let running = Running {
-                    broker,
-                    child,
-                    output,
-                    lost,
-                    policy: self.policy,
-                };
+                let running = Running { broker, child, output, lost, policy: self.policy };
                 Ok(PluginHandle::new(info, control, running, span))
             }
             Err(error) => Err(self.failed(error, child, output).await),
@@ -243,32 +223,22 @@ impl Launch {
         }
         let stderr_tail = end_of(output).await;
         match (error, exit) {
-            (ConnectError::Timeout(after), _) => LaunchError::TimedOut {
-                program,
-                after,
-                stderr_tail,
-            },
+            (ConnectError::Timeout(after), _) => {
+                LaunchError::TimedOut { program, after, stderr_tail }
+            }
             (
                 ConnectError::Ended(EndReason::Incompatible(Incompatible::Version {
                     ours,
                     theirs,
                 })),
                 _,
-            ) => LaunchError::Version {
-                program,
-                plugin: theirs.0..=theirs.1,
-                host: ours.0..=ours.1,
-            },
-            (_, Some(exit)) => LaunchError::ExitedBeforeHello {
-                program,
-                exit,
-                stderr_tail,
-            },
-            (error, None) => LaunchError::NotAPlugin {
-                program,
-                source: Box::new(error),
-                stderr_tail,
-            },
+            ) => {
+                LaunchError::Version { program, plugin: theirs.0..=theirs.1, host: ours.0..=ours.1 }
+            }
+            (_, Some(exit)) => LaunchError::ExitedBeforeHello { program, exit, stderr_tail },
+            (error, None) => {
+                LaunchError::NotAPlugin { program, source: Box::new(error), stderr_tail }
+            }
         }
     }
 }
@@ -278,10 +248,7 @@ async fn end(child: &mut Child) {
     if let Err(error) = child.signal(Signal::KILL) {
         tracing::error!(%error, "a plugin that did not start cannot be killed");
     }
-    if tokio::time::timeout(UNKILLABLE_AFTER, child.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(UNKILLABLE_AFTER, child.wait()).await.is_err() {
         tracing::error!("a plugin that did not start was killed, and has not ended");
     }
 }
@@ -294,8 +261,5 @@ async fn end_of(output: OutputPump) -> String {
 }
 
 fn limits(program: &std::path::Path, source: LimitsError) -> LaunchError {
-    LaunchError::Limits {
-        program: program.to_owned(),
-        source,
-    }
+    LaunchError::Limits { program: program.to_owned(), source }
 }

@@ -55,10 +55,7 @@ impl LineSplitter {
             bytes = &bytes[taken..];
             if !bytes.is_empty() {
                 let cut = before_half_a_character(&self.begun);
-                each(Piece {
-                    bytes: &self.begun[..cut],
-                    end: PieceEnd::Continues,
-                });
+                each(Piece { bytes: &self.begun[..cut], end: PieceEnd::Continues });
                 self.begun.drain(..cut);
             }
         }
@@ -67,10 +64,7 @@ impl LineSplitter {
     /// Hands on what was written after the last newline, if anything.
     pub(crate) fn finish(&mut self, each: impl FnOnce(Piece<'_>)) {
         if !self.begun.is_empty() {
-            each(Piece {
-                bytes: &self.begun,
-                end: PieceEnd::Nothing,
-            });
+            each(Piece { bytes: &self.begun, end: PieceEnd::Nothing });
             self.begun.clear();
         }
     }
@@ -78,14 +72,8 @@ impl LineSplitter {
 
 fn line(bytes: &[u8]) -> Piece<'_> {
     match bytes.strip_suffix(b"\r") {
-        Some(bytes) => Piece {
-            bytes,
-            end: PieceEnd::CarriageReturnNewline,
-        },
-        None => Piece {
-            bytes,
-            end: PieceEnd::Newline,
-        },
+        Some(bytes) => Piece { bytes, end: PieceEnd::CarriageReturnNewline },
+        None => Piece { bytes, end: PieceEnd::Newline },
     }
 }
 
@@ -176,19 +164,14 @@ mod tests {
     #[test]
     fn a_line_of_exactly_the_longest_piece_is_one_piece() {
         let line = [vec![b'x'; LONGEST_PIECE], b"\n".to_vec()].concat();
-        assert_eq!(
-            split([line.as_slice()]),
-            [(vec![b'x'; LONGEST_PIECE], PieceEnd::Newline)]
-        );
+        assert_eq!(split([line.as_slice()]), [(vec![b'x'; LONGEST_PIECE], PieceEnd::Newline)]);
     }
 
     #[test]
     fn a_longer_line_continues() {
         let line = [vec![b'x'; LONGEST_PIECE + 1], b"\n".to_vec()].concat();
-        let expected = [
-            (vec![b'x'; LONGEST_PIECE], PieceEnd::Continues),
-            (b"x".to_vec(), PieceEnd::Newline),
-        ];
+        let expected =
+            [(vec![b'x'; LONGEST_PIECE], PieceEnd::Continues), (b"x".to_vec(), PieceEnd::Newline)];
         assert_eq!(split([line.as_slice()]), expected);
     }
 
@@ -215,10 +198,7 @@ mod tests {
         assert_eq!(printable("tab\tand é".as_bytes()), "tab\tand é");
         assert_eq!(printable(b"\xff\xfe!"), r"\xff\xfe!");
         assert_eq!(printable(b"\x1b[31mred\rover"), r"\u{1b}[31mred\rover");
-        assert_eq!(
-            printable("line\u{2028}\u{85}".as_bytes()),
-            "line\u{2028}\\u{85}"
-        );
+        assert_eq!(printable("line\u{2028}\u{85}".as_bytes()), "line\u{2028}\\u{85}");
     }
 
     /// Output with many newlines, or with long lines, cut anywhere.

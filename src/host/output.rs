@@ -51,12 +51,7 @@ impl OutputPump {
         let (out, err) = (Sink::Stdout, Sink::Stderr(tail.clone()));
         let stdout = pump(stdout, out, stopped.clone()).instrument(span.clone());
         let stderr = pump(stderr, err, stopped).instrument(span.clone());
-        Self {
-            stop,
-            stdout: tokio::spawn(stdout),
-            stderr: tokio::spawn(stderr),
-            tail,
-        }
+        Self { stop, stdout: tokio::spawn(stdout), stderr: tokio::spawn(stderr), tail }
     }
 
     /// The last lines of standard error. Goes on working after the pump's end.

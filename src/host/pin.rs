@@ -154,18 +154,11 @@ mod linux {
     /// Copies `program` into a sealed memory file and compares the copy with
     /// `pin`. Blocks for as long as reading the file takes.
     pub(crate) fn checked_copy(program: &Path, pin: Sha256Pin) -> Result<OwnedFd, LaunchError> {
-        let not_executable = |obstacle| LaunchError::NotExecutable {
-            program: program.to_owned(),
-            obstacle,
-        };
-        let unsupported = |obstacle| LaunchError::PinUnsupported {
-            program: program.to_owned(),
-            obstacle,
-        };
-        let failed = |source| LaunchError::Spawn {
-            program: program.to_owned(),
-            source,
-        };
+        let not_executable =
+            |obstacle| LaunchError::NotExecutable { program: program.to_owned(), obstacle };
+        let unsupported =
+            |obstacle| LaunchError::PinUnsupported { program: program.to_owned(), obstacle };
+        let failed = |source| LaunchError::Spawn { program: program.to_owned(), source };
 
         let source = open(program)?;
         if !source.metadata().map_err(failed)?.is_file() {
@@ -183,11 +176,7 @@ mod linux {
         rustix::fs::fcntl_add_seals(&copy, seals).map_err(|error| failed(error.into()))?;
         if actual != pin {
             let program = program.to_owned();
-            return Err(LaunchError::PinMismatch {
-                program,
-                expected: pin,
-                actual,
-            });
+            return Err(LaunchError::PinMismatch { program, expected: pin, actual });
         }
         if is_script(&mut copy).map_err(failed)? {
             return Err(unsupported(PinObstacle::Script));
@@ -204,14 +193,10 @@ mod linux {
                 let program = program.to_owned();
                 Err(match error {
                     Errno::NOENT | Errno::NOTDIR => LaunchError::NotFound { program },
-                    Errno::ACCESS => LaunchError::NotExecutable {
-                        program,
-                        obstacle: ExecObstacle::Permission,
-                    },
-                    other => LaunchError::Spawn {
-                        program,
-                        source: other.into(),
-                    },
+                    Errno::ACCESS => {
+                        LaunchError::NotExecutable { program, obstacle: ExecObstacle::Permission }
+                    }
+                    other => LaunchError::Spawn { program, source: other.into() },
                 })
             }
         }
@@ -249,10 +234,7 @@ mod linux {
             let written = rustix::io::pwrite(&copy, b"evil", 0);
             assert_eq!(written, Err(Errno::PERM));
             assert_eq!(rustix::fs::ftruncate(&copy, 1), Err(Errno::PERM));
-            assert_eq!(
-                rustix::fs::fcntl_add_seals(&copy, SealFlags::WRITE),
-                Err(Errno::PERM)
-            );
+            assert_eq!(rustix::fs::fcntl_add_seals(&copy, SealFlags::WRITE), Err(Errno::PERM));
         }
 
         #[test]

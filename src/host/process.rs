@@ -50,32 +50,19 @@ impl Process {
         command: &PluginCommand,
         announced: BTreeMap<OsString, OsString>,
     ) -> Result<Self, LaunchError> {
-        let failed = |source| LaunchError::Spawn {
-            program: command.program().to_owned(),
-            source,
-        };
+        let failed = |source| LaunchError::Spawn { program: command.program().to_owned(), source };
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
-        let order = Order {
-            command: command.clone(),
-            announced,
-            trunk: theirs.into(),
-        };
+        let order = Order { command: command.clone(), announced, trunk: theirs.into() };
 
         let (born, birth) = oneshot::channel();
         let keeper = thread::Builder::new().name("trunkline-plugin".to_owned());
         keeper.spawn(move || keep(order, born)).map_err(failed)?;
         let Ok(birth) = birth.await else {
             // Not reached unless the keeper panics.
-            return Err(failed(io::Error::other(
-                "the thread that starts the plugin ended",
-            )));
+            return Err(failed(io::Error::other("the thread that starts the plugin ended")));
         };
-        let Born {
-            child,
-            stdout,
-            stderr,
-        } = birth?;
+        let Born { child, stdout, stderr } = birth?;
         Ok(Self {
             trunk: UnixStream::from_std(ours).map_err(failed)?,
             stdout: reader(stdout).map_err(failed)?,
@@ -209,17 +196,9 @@ fn keep(order: Order, born: oneshot::Sender<Result<Born, LaunchError>>) {
     let group = Arc::new(Group(Mutex::new(Some(pid))));
     let (ended, exit) = watch::channel(None);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let handle = Child {
-        pid,
-        group: Arc::clone(&group),
-        exit,
-    };
+    let handle = Child { pid, group: Arc::clone(&group), exit };
     // If nobody waits for the child any more, this drops it and thereby kills it.
-    drop(born.send(Ok(Born {
-        child: handle,
-        stdout,
-        stderr,
-    })));
+    drop(born.send(Ok(Born { child: handle, stdout, stderr })));
 
     ended.send_replace(Some(outlive(&mut child, pid, &group)));
 }

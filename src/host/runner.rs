@@ -76,11 +76,7 @@ pub(super) fn last_words() -> (LostTrunk, LastWords) {
         let _ = ask.send(());
         answered.await.ok().map(|ended| ended as _)
     });
-    let lost = LostTrunk {
-        asked: Some(asked),
-        answer: Some(answer),
-        waits: false,
-    };
+    let lost = LostTrunk { asked: Some(asked), answer: Some(answer), waits: false };
     (lost, last_words)
 }
 
@@ -97,13 +93,7 @@ pub(super) async fn run(
     mut requests: mpsc::Receiver<Request>,
     ended: watch::Sender<Option<PluginEnd>>,
 ) {
-    let Running {
-        broker,
-        mut child,
-        output,
-        mut lost,
-        policy,
-    } = running;
+    let Running { broker, mut child, output, mut lost, policy } = running;
     let mut supervisor = Supervisor::new(policy);
     let mut heard = Heard::default();
     let mut actions = Vec::new();
@@ -153,6 +143,7 @@ pub(super) async fn run(
         heard.going_away |= actions.contains(&Action::SendGoAway);
     };
     broker.close();
+    broker.gone().await;
     drop(child);
     output.stop().await;
     match end.exit {

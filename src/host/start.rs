@@ -48,22 +48,13 @@ pub(crate) struct Order {
 /// output and error. Blocks: reads the program if it is pinned, and waits until
 /// it is executed.
 pub(crate) fn start(order: Order) -> Result<Child, LaunchError> {
-    let Order {
-        command,
-        announced,
-        trunk,
-    } = order;
+    let Order { command, announced, trunk } = order;
     let search_path = std::env::var_os("PATH");
     let Some(program) = command.locate(search_path.as_deref()) else {
-        return Err(LaunchError::NotFound {
-            program: command.program().to_owned(),
-        });
+        return Err(LaunchError::NotFound { program: command.program().to_owned() });
     };
     let executed = match command.sha256_pin() {
-        None => Executed {
-            path: program.clone(),
-            _copy: None,
-        },
+        None => Executed { path: program.clone(), _copy: None },
         Some(pin) => pinned(&program, pin)?,
     };
 
@@ -100,10 +91,7 @@ fn pinned(program: &Path, pin: Sha256Pin) -> Result<Executed, LaunchError> {
 
     let copy = crate::host::pin::checked_copy(program, pin)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
-    Ok(Executed {
-        path,
-        _copy: Some(copy),
-    })
+    Ok(Executed { path, _copy: Some(copy) })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -111,10 +99,7 @@ fn pinned(program: &Path, _pin: Sha256Pin) -> Result<Executed, LaunchError> {
     use crate::host::error::PinObstacle;
 
     let program = program.to_owned();
-    Err(LaunchError::PinUnsupported {
-        program,
-        obstacle: PinObstacle::Platform,
-    })
+    Err(LaunchError::PinUnsupported { program, obstacle: PinObstacle::Platform })
 }
 
 fn execute(child: &mut Command) -> io::Result<Child> {
@@ -136,11 +121,7 @@ fn explain(error: io::Error, program: PathBuf, directory: Option<&Path>) -> Laun
     if let Some(directory) = directory
         && let Err(source) = enter(directory)
     {
-        return LaunchError::WorkingDirectory {
-            program,
-            directory: directory.to_owned(),
-            source,
-        };
+        return LaunchError::WorkingDirectory { program, directory: directory.to_owned(), source };
     }
     let obstacle = match Errno::from_io_error(&error) {
         Some(Errno::NOENT | Errno::NOTDIR) if !program.exists() => {
@@ -151,10 +132,7 @@ fn explain(error: io::Error, program: PathBuf, directory: Option<&Path>) -> Laun
         Some(Errno::NOEXEC) => ExecObstacle::Format,
         Some(Errno::TXTBSY) => ExecObstacle::Busy,
         Some(_) | None => {
-            return LaunchError::Spawn {
-                program,
-                source: error,
-            };
+            return LaunchError::Spawn { program, source: error };
         }
     };
     LaunchError::NotExecutable { program, obstacle }

@@ -221,9 +221,7 @@ impl Supervisor {
             State::Running => {
                 self.because(EndCause::Stopped);
                 self.actions.push(Action::SendGoAway);
-                self.state = State::Draining {
-                    until: now.checked_add(self.policy.drain),
-                };
+                self.state = State::Draining { until: now.checked_add(self.policy.drain) };
             }
             State::Draining { .. }
             | State::Grace { .. }
@@ -257,9 +255,7 @@ impl Supervisor {
                 self.because(EndCause::TrunkEnded);
                 self.calls_failed = CallsFailed::At(now.checked_add(self.policy.exit_report));
                 self.actions.push(Action::CloseTrunk);
-                self.state = State::Grace {
-                    until: now.checked_add(self.policy.grace),
-                };
+                self.state = State::Grace { until: now.checked_add(self.policy.grace) };
             }
             State::Emptying { exit, .. } => self.end(Some(exit)),
             // The echo of the host's own closing.
@@ -301,9 +297,7 @@ impl Supervisor {
             State::Draining { .. } => self.close(now, EndCause::Stopped),
             State::Grace { .. } => {
                 self.actions.push(Action::Signal(StopSignal::Terminate));
-                self.state = State::Terminating {
-                    until: now.checked_add(self.policy.terminate),
-                };
+                self.state = State::Terminating { until: now.checked_add(self.policy.terminate) };
             }
             State::Terminating { .. } => self.kill(now),
             State::Killing { .. } => self.end(None),
@@ -317,16 +311,12 @@ impl Supervisor {
         self.because(cause);
         self.fail_calls(None);
         self.actions.push(Action::CloseTrunk);
-        self.state = State::Grace {
-            until: now.checked_add(self.policy.grace),
-        };
+        self.state = State::Grace { until: now.checked_add(self.policy.grace) };
     }
 
     fn kill(&mut self, now: Instant) {
         self.actions.push(Action::Signal(StopSignal::Kill));
-        self.state = State::Killing {
-            until: now.checked_add(UNKILLABLE_AFTER),
-        };
+        self.state = State::Killing { until: now.checked_add(UNKILLABLE_AFTER) };
     }
 
     fn end(&mut self, exit: Option<Exit>) {

@@ -34,11 +34,7 @@ impl Tail {
     /// The lines, with a newline between them.
     pub(crate) fn text(&self) -> String {
         let lines = self.lines.lock();
-        lines
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join("\n")
+        lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 }
 

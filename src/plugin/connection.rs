@@ -43,9 +43,7 @@ pub(super) fn take() -> Result<Launched, NotLaunched> {
     if env::var_os(NATIVE_VARIABLE).is_none() {
         return Err(NotLaunched::ByHand);
     }
-    let run = env::var(RUN_VARIABLE)
-        .ok()
-        .and_then(|run| Uuid::parse_str(&run).ok());
+    let run = env::var(RUN_VARIABLE).ok().and_then(|run| Uuid::parse_str(&run).ok());
     let stdin = rustix::stdio::stdin();
     let status = rustix::fs::fstat(stdin).map_err(io)?;
     if FileType::from_raw_mode(status.st_mode) != FileType::Socket {
@@ -58,11 +56,7 @@ pub(super) fn take() -> Result<Launched, NotLaunched> {
     let trunk = std::os::unix::net::UnixStream::from(trunk);
     trunk.set_nonblocking(true).map_err(NotLaunched::Io)?;
     let trunk = UnixStream::from_std(trunk).map_err(NotLaunched::Io)?;
-    Ok(Launched {
-        run,
-        trunk,
-        watched,
-    })
+    Ok(Launched { run, trunk, watched })
 }
 
 fn io(error: rustix::io::Errno) -> NotLaunched {

@@ -120,11 +120,7 @@ impl<S> Filter<S> for HostLogFilter {
 
     /// Asked once for each callsite, and again when the log's level changes.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.wants(metadata) {
-            Interest::always()
-        } else {
-            Interest::never()
-        }
+        if self.wants(metadata) { Interest::always() } else { Interest::never() }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -163,18 +159,11 @@ where
         if is_transport(&record.target) {
             return;
         }
-        for span in cx
-            .event_scope(event)
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in cx.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
             let fields = extensions.get().map(|SpanFields(fields)| fields.clone());
             let name = Cow::Borrowed(span.name());
-            record.spans.push(SpanRecord {
-                name,
-                fields: fields.unwrap_or_default(),
-            });
+            record.spans.push(SpanRecord { name, fields: fields.unwrap_or_default() });
         }
         self.log.record(record);
     }
@@ -189,27 +178,25 @@ fn record(metadata: &Metadata<'static>, mut visited: Fields) -> Record {
     // What comes from the `log` crate by way of tracing-log has one callsite
     // for each level, and its own origin in these fields.
     if metadata.target() == "log" {
-        visited
-            .fields
-            .retain(|field| match (&*field.name, &field.value) {
-                ("log.target", Value::Text(target)) => {
-                    record.target = Cow::Owned(target.clone());
-                    false
-                }
-                ("log.module_path", Value::Text(module)) => {
-                    record.module = Some(Cow::Owned(module.clone()));
-                    false
-                }
-                ("log.file", Value::Text(file)) => {
-                    record.file = Some(Cow::Owned(file.clone()));
-                    false
-                }
-                ("log.line", Value::U64(line)) => {
-                    record.line = u32::try_from(*line).ok();
-                    false
-                }
-                _ => true,
-            });
+        visited.fields.retain(|field| match (&*field.name, &field.value) {
+            ("log.target", Value::Text(target)) => {
+                record.target = Cow::Owned(target.clone());
+                false
+            }
+            ("log.module_path", Value::Text(module)) => {
+                record.module = Some(Cow::Owned(module.clone()));
+                false
+            }
+            ("log.file", Value::Text(file)) => {
+                record.file = Some(Cow::Owned(file.clone()));
+                false
+            }
+            ("log.line", Value::U64(line)) => {
+                record.line = u32::try_from(*line).ok();
+                false
+            }
+            _ => true,
+        });
     }
     record.fields = visited.fields;
     record
@@ -224,10 +211,7 @@ struct Fields {
 
 impl Fields {
     fn push(&mut self, field: &field::Field, value: impl Into<Value>) {
-        self.fields.push(Field {
-            name: Cow::Borrowed(field.name()),
-            value: value.into(),
-        });
+        self.fields.push(Field { name: Cow::Borrowed(field.name()), value: value.into() });
     }
 }
 

@@ -35,10 +35,7 @@ impl OrphanWatch {
     pub(super) fn start(connection: OwnedFd) -> io::Result<Self> {
         let connection = Arc::new(connection);
         let done = Arc::new(AtomicBool::new(false));
-        let watch = Self {
-            connection: connection.clone(),
-            done: done.clone(),
-        };
+        let watch = Self { connection: connection.clone(), done: done.clone() };
         let thread = thread::Builder::new().name("trunkline-orphan".to_owned());
         thread.spawn(move || {
             wait_for_hang_up(&connection);

@@ -57,12 +57,7 @@ pub enum ServeError {
 impl Plugin {
     /// A plugin of this name and version, which the host can show to people.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            version: version.into(),
-            limits: Limits::default(),
-            log: None,
-        }
+        Self { name: name.into(), version: version.into(), limits: Limits::default(), log: None }
     }
 
     /// What the host may occupy in the plugin. Default [`Limits::default`].
@@ -114,28 +109,20 @@ impl Plugin {
         self,
         services: impl FnOnce(HostHandle) -> Offers,
     ) -> Result<(), ServeError> {
-        let Launched {
-            run,
-            trunk,
-            watched,
-        } = connection::take().map_err(ServeError::NotLaunched)?;
+        let Launched { run, trunk, watched } =
+            connection::take().map_err(ServeError::NotLaunched)?;
         let _watch = OrphanWatch::start(watched).map_err(ServeError::System)?;
         // Held: it is what keeps an interrupt from ending the process.
         let _interrupts = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
         let log = self.log.unwrap_or_else(install_log);
-        let mut builder = Broker::builder(Role::Plugin)
-            .name(self.name, self.version)
-            .limits(self.limits);
+        let mut builder =
+            Broker::builder(Role::Plugin).name(self.name, self.version).limits(self.limits);
         if let Some(run) = run {
             builder = builder.run(run);
         }
         let host = HostHandle::new(builder.weak(), log.clone());
         let offers = services(host);
-        let broker = builder
-            .offers(offers)
-            .accept(trunk)
-            .await
-            .map_err(ServeError::Connect)?;
+        let broker = builder.offers(offers).accept(trunk).await.map_err(ServeError::Connect)?;
         let log_call = tokio::spawn(attach(broker.clone(), log.clone()));
         broker.drained().await;
         // The host waits for the log's call, and the call has all it ever will.

@@ -45,42 +45,24 @@ pub fn host() -> Host {
 
 /// Launches the plugin that behaves.
 pub async fn good() -> PluginHandle {
-    host()
-        .launch("good", bin::plugin("good"))
-        .start()
-        .await
-        .expect("launched")
+    host().launch("good", bin::plugin("good")).start().await.expect("launched")
 }
 
 /// Launches a plugin that is going to break the protocol, with little patience.
 pub async fn criminal(crime: &str) -> PluginHandle {
     let launch = host().launch("criminal", bin::plugin(&format!("raw:{crime}")));
-    launch
-        .stop_policy(impatient())
-        .start()
-        .await
-        .expect("launched")
+    launch.stop_policy(impatient()).start().await.expect("launched")
 }
 
 /// Steps that a plugin which does not obey gets through in no time.
 pub fn impatient() -> StopPolicy {
     let step = Duration::from_millis(50);
-    StopPolicy {
-        drain: step,
-        grace: step,
-        terminate: step,
-        ..StopPolicy::default()
-    }
+    StopPolicy { drain: step, grace: step, terminate: step, ..StopPolicy::default() }
 }
 
 /// Steps that a plugin must not need.
 pub fn patient() -> StopPolicy {
-    StopPolicy {
-        drain: LONG,
-        grace: LONG,
-        terminate: LONG,
-        exit_report: LONG,
-    }
+    StopPolicy { drain: LONG, grace: LONG, terminate: LONG, exit_report: LONG }
 }
 
 pub fn echo(plugin: &PluginHandle) -> EchoClient<SubChannel> {
@@ -90,26 +72,15 @@ pub fn echo(plugin: &PluginHandle) -> EchoClient<SubChannel> {
 
 /// Tells the plugin that behaves what to do.
 pub async fn tell(plugin: &PluginHandle, line: impl Into<String>) -> Result<String, Status> {
-    let channel = plugin
-        .open("demo.v1.Greeter")
-        .map_err(|error| error.to_status())?;
+    let channel = plugin.open("demo.v1.Greeter").map_err(|error| error.to_status())?;
     let request = GreetRequest { name: line.into() };
-    Ok(GreeterClient::new(channel)
-        .greet(request)
-        .await?
-        .into_inner()
-        .text)
+    Ok(GreeterClient::new(channel).greet(request).await?.into_inner().text)
 }
 
 /// A call that comes back proves that the plugin and its trunk are well.
 pub async fn assert_works(plugin: &PluginHandle) {
-    let sent = Payload {
-        seq: 7,
-        data: vec![7; 1000],
-    };
-    let reply = within(echo(plugin).unary(sent.clone()))
-        .await
-        .expect("answered");
+    let sent = Payload { seq: 7, data: vec![7; 1000] };
+    let reply = within(echo(plugin).unary(sent.clone())).await.expect("answered");
     assert_eq!(reply.into_inner(), sent);
 }
 
@@ -123,9 +94,7 @@ pub async fn stop(plugin: PluginHandle) -> PluginEnd {
 
 /// The future's output, which must not take for ever.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LONG, future)
-        .await
-        .expect("it should not take so long")
+    tokio::time::timeout(LONG, future).await.expect("it should not take so long")
 }
 
 /// Waits until the probe finds something.
@@ -163,10 +132,7 @@ pub fn state(pid: u32) -> Option<char> {
 
 /// Nothing is left of a plugin that has ended, no zombie either.
 pub fn assert_no_process(pid: u32) {
-    assert!(
-        !fs::exists(format!("/proc/{pid}")).expect("/proc"),
-        "process {pid} is left"
-    );
+    assert!(!fs::exists(format!("/proc/{pid}")).expect("/proc"), "process {pid} is left");
 }
 
 pub fn kill(pid: u32, signal: Signal) {
@@ -208,15 +174,11 @@ pub fn children() -> Vec<u32> {
 pub fn alone(name: &str, test: impl Future<Output = ()>) {
     const ALONE: &str = "TEST_ALONE";
     if env::var(ALONE).is_ok_and(|alone| alone == name) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         return runtime.expect("a runtime").block_on(test);
     }
     let mut command = Command::new(env::current_exe().expect("the path of this test program"));
-    command
-        .args(["--exact", name, "--nocapture", "--test-threads=2"])
-        .env(ALONE, name);
+    command.args(["--exact", name, "--nocapture", "--test-threads=2"]).env(ALONE, name);
     let output = command.output().expect("this program starts");
     let said = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -273,10 +235,7 @@ impl Capture {
     /// The lines that plugins wrote: to standard output, or to standard error.
     pub fn lines(&self, pipe: &str) -> Vec<Captured> {
         let target = format!("trunkline::plugin::{pipe}");
-        self.all()
-            .into_iter()
-            .filter(|event| event.target == target)
-            .collect()
+        self.all().into_iter().filter(|event| event.target == target).collect()
     }
 
     /// Waits for a line on standard output that begins so; the rest of it.
@@ -284,9 +243,7 @@ impl Capture {
         let what = format!("a plugin says {start:?}");
         eventually(&what, || {
             let lines = self.lines("stdout");
-            lines
-                .iter()
-                .find_map(|line| line.message().strip_prefix(start).map(str::to_owned))
+            lines.iter().find_map(|line| line.message().strip_prefix(start).map(str::to_owned))
         })
         .await
     }
@@ -317,10 +274,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CaptureLayer {
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, cx: Context<'_, S>) {
         let mut texts = Texts::default();
         attributes.record(&mut texts);
-        cx.span(id)
-            .expect("it is new")
-            .extensions_mut()
-            .insert(texts);
+        cx.span(id).expect("it is new").extensions_mut().insert(texts);
     }
 
     fn on_event(&self, event: &tracing::Event<'_>, cx: Context<'_, S>) {
@@ -329,15 +283,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CaptureLayer {
         };
         let mut texts = Texts::default();
         event.record(&mut texts);
-        let spans = cx
-            .event_scope(event)
-            .into_iter()
-            .flat_map(|scope| scope.from_root());
+        let spans = cx.event_scope(event).into_iter().flat_map(|scope| scope.from_root());
         let spans = spans.map(|span| {
-            let fields = span
-                .extensions()
-                .get::<Texts>()
-                .map(|texts| texts.0.clone());
+            let fields = span.extensions().get::<Texts>().map(|texts| texts.0.clone());
             (span.name().to_owned(), fields.unwrap_or_default())
         });
         let metadata = event.metadata();

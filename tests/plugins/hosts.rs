@@ -51,10 +51,7 @@ impl HostProcess {
 }
 
 async fn assert_ends(plugin: u32) {
-    eventually("the orphan has ended", || {
-        (!is_running(plugin)).then_some(())
-    })
-    .await;
+    eventually("the orphan has ended", || (!is_running(plugin)).then_some(())).await;
 }
 
 #[tokio::test]
@@ -92,9 +89,7 @@ async fn the_durable_store_outlives_kill_9_of_plugin_and_host() {
 
 #[tokio::test]
 async fn a_plugin_that_is_started_by_hand_says_what_it_is() {
-    let output = within(bin::by_hand("good").output())
-        .await
-        .expect("it starts");
+    let output = within(bin::by_hand("good").output()).await.expect("it starts");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     let expected = "good 1.0: it is a plugin, which its application starts: it cannot be run by itself\n  \

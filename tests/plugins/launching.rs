@@ -27,9 +27,7 @@ const SHORT: Duration = Duration::from_millis(300);
 
 async fn refused(command: PluginCommand, timeout: Duration) -> LaunchError {
     let launch = host().launch("refused", command).start_timeout(timeout);
-    within(launch.start())
-        .await
-        .expect_err("it cannot be launched")
+    within(launch.start()).await.expect_err("it cannot be launched")
 }
 
 /// Waits for the line in which a program says its process id.
@@ -57,23 +55,16 @@ async fn a_program_that_cannot_be_executed_is_not_executable() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases = [
         // Root may execute what has any such bit, so there is none.
-        (
-            script(folder.path(), "#!/bin/sh\n", 0o600),
-            ExecObstacle::Permission,
-        ),
+        (script(folder.path(), "#!/bin/sh\n", 0o600), ExecObstacle::Permission),
         (PluginCommand::new(folder.path()), ExecObstacle::NotAFile),
     ];
     for (command, expected) in cases {
         let error = refused(command, LONG).await;
-        let LaunchError::NotExecutable { obstacle, .. } = error else {
-            panic!("{error:?}")
-        };
+        let LaunchError::NotExecutable { obstacle, .. } = error else { panic!("{error:?}") };
         assert_eq!(obstacle, expected);
     }
     let error = refused(script(folder.path(), "#!/no/such/shell\n", 0o700), LONG).await;
-    let LaunchError::NotExecutable { obstacle, .. } = error else {
-        panic!("{error:?}")
-    };
+    let LaunchError::NotExecutable { obstacle, .. } = error else { panic!("{error:?}") };
     assert_eq!(obstacle, ExecObstacle::Interpreter);
 }
 
@@ -85,40 +76,25 @@ async fn a_pinned_plugin_is_launched_and_a_changed_one_is_not() {
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let pin: Sha256Pin = hex.parse().expect("a pin");
     let launch = host().launch("pinned", bin::plugin("good").pin(pin));
-    stop(
-        within(launch.start())
-            .await
-            .expect("the bytes are the pinned ones"),
-    )
-    .await;
+    stop(within(launch.start()).await.expect("the bytes are the pinned ones")).await;
 
     let other: Sha256Pin = "0".repeat(64).parse().expect("a pin");
     let error = refused(bin::plugin("good").pin(other), LONG).await;
-    let LaunchError::PinMismatch {
-        expected, actual, ..
-    } = error
-    else {
-        panic!("{error:?}")
-    };
+    let LaunchError::PinMismatch { expected, actual, .. } = error else { panic!("{error:?}") };
     assert_eq!((expected, actual), (other, pin));
 }
 
 #[tokio::test]
 async fn a_working_directory_that_cannot_be_entered_is_named() {
     let error = refused(bin::plugin("good").current_dir("/no/such/folder"), LONG).await;
-    let LaunchError::WorkingDirectory { directory, .. } = error else {
-        panic!("{error:?}")
-    };
+    let LaunchError::WorkingDirectory { directory, .. } = error else { panic!("{error:?}") };
     assert_eq!(directory, Path::new("/no/such/folder"));
 }
 
 #[tokio::test]
 async fn a_plugin_that_exits_before_its_hello_is_reported_with_its_code_and_last_words() {
     let error = refused(bin::plugin("raw:exits-before-hello"), LONG).await;
-    let LaunchError::ExitedBeforeHello {
-        exit, stderr_tail, ..
-    } = error
-    else {
+    let LaunchError::ExitedBeforeHello { exit, stderr_tail, .. } = error else {
         panic!("{error:?}")
     };
     assert_eq!(exit.code, Some(3));
@@ -128,10 +104,7 @@ async fn a_plugin_that_exits_before_its_hello_is_reported_with_its_code_and_last
 #[tokio::test]
 async fn a_program_that_only_exits_is_no_plugin_and_reported_as_exited() {
     let error = refused(PluginCommand::new("true"), LONG).await;
-    let LaunchError::ExitedBeforeHello {
-        exit, stderr_tail, ..
-    } = error
-    else {
+    let LaunchError::ExitedBeforeHello { exit, stderr_tail, .. } = error else {
         panic!("{error:?}")
     };
     assert_eq!((exit.code, stderr_tail.as_str()), (Some(0), ""));
@@ -140,21 +113,15 @@ async fn a_program_that_only_exits_is_no_plugin_and_reported_as_exited() {
 #[tokio::test]
 async fn a_program_that_waits_or_reads_its_input_times_out_and_is_killed() {
     let capture = Capture::start();
-    for line in [
-        "echo pid $$; exec sleep 1000",
-        "echo pid $$ >&2; echo pid $$; exec cat",
-    ] {
+    for line in ["echo pid $$; exec sleep 1000", "echo pid $$ >&2; echo pid $$; exec cat"] {
         let command = PluginCommand::new("sh").args(["-c", line]);
         let error = refused(command, SHORT).await;
-        let LaunchError::TimedOut { after, .. } = error else {
-            panic!("{line}: {error:?}")
-        };
+        let LaunchError::TimedOut { after, .. } = error else { panic!("{line}: {error:?}") };
         assert_eq!(after, SHORT);
     }
     let pids = capture.lines("stdout").into_iter();
-    let pids: Vec<u32> = pids
-        .filter_map(|it| it.message().strip_prefix("pid ")?.parse().ok())
-        .collect();
+    let pids: Vec<u32> =
+        pids.filter_map(|it| it.message().strip_prefix("pid ")?.parse().ok()).collect();
     assert_eq!(pids.len(), 2);
     pids.into_iter().for_each(assert_no_process);
 }
@@ -171,9 +138,7 @@ async fn a_plugin_that_is_stopped_by_a_signal_times_out_and_is_killed() {
 #[tokio::test]
 async fn a_program_that_speaks_garbage_is_not_a_plugin() {
     let error = refused(bin::plugin("raw:speaks-garbage"), LONG).await;
-    let LaunchError::NotAPlugin { source, .. } = error else {
-        panic!("{error:?}")
-    };
+    let LaunchError::NotAPlugin { source, .. } = error else { panic!("{error:?}") };
     let source = source.downcast_ref::<ConnectError>();
     let garbage = matches!(
         source,
@@ -185,9 +150,7 @@ async fn a_program_that_speaks_garbage_is_not_a_plugin() {
 #[tokio::test]
 async fn a_plugin_of_another_protocol_version_is_told_from_one_that_is_broken() {
     let error = refused(bin::plugin("raw:wrong-version"), LONG).await;
-    let LaunchError::Version { plugin, host, .. } = error else {
-        panic!("{error:?}")
-    };
+    let LaunchError::Version { plugin, host, .. } = error else { panic!("{error:?}") };
     assert_eq!((plugin, host), (7..=9, 1..=1));
 }
 
@@ -195,9 +158,7 @@ async fn a_plugin_of_another_protocol_version_is_told_from_one_that_is_broken() 
 async fn a_plugin_of_another_run_or_in_the_wrong_role_is_not_taken() {
     for (crime, run) in [("claims-another-run", true), ("claims-to-be-a-host", false)] {
         let error = refused(bin::plugin(&format!("raw:{crime}")), LONG).await;
-        let LaunchError::NotAPlugin { source, .. } = error else {
-            panic!("{error:?}")
-        };
+        let LaunchError::NotAPlugin { source, .. } = error else { panic!("{error:?}") };
         let why = source.downcast_ref::<ConnectError>();
         let Some(ConnectError::Ended(EndReason::Incompatible(why))) = why else {
             panic!("{why:?}")
@@ -212,10 +173,7 @@ async fn a_plugin_of_another_run_or_in_the_wrong_role_is_not_taken() {
 
 #[tokio::test]
 async fn limits_that_are_not_usable_are_refused_before_anything_is_started() {
-    let limits = Limits {
-        streams: 0,
-        ..Limits::default()
-    };
+    let limits = Limits { streams: 0, ..Limits::default() };
     let launch = host().launch("limited", bin::plugin("good")).limits(limits);
     let error = launch.start().await.expect_err("no plugin can work so");
     assert!(matches!(error, LaunchError::Limits { .. }), "{error:?}");
@@ -230,9 +188,7 @@ async fn a_plugin_that_hangs_in_the_middle_of_its_hello_times_out() {
 #[tokio::test]
 async fn a_plugin_that_exits_in_the_middle_of_its_hello_is_reported_with_its_code() {
     let error = refused(bin::plugin("raw:half-a-hello-then-exits"), LONG).await;
-    let LaunchError::ExitedBeforeHello { exit, .. } = error else {
-        panic!("{error:?}")
-    };
+    let LaunchError::ExitedBeforeHello { exit, .. } = error else { panic!("{error:?}") };
     assert_eq!(exit.code, Some(4));
 }
 

@@ -18,29 +18,17 @@ use crate::harness::within;
 #[tokio::test]
 async fn output_becomes_events_in_the_span_of_the_plugin() {
     let capture = Capture::start();
-    let plugin = host()
-        .launch("chatty", bin::plugin("good"))
-        .start()
-        .await
-        .expect("launched");
+    let plugin = host().launch("chatty", bin::plugin("good")).start().await.expect("launched");
     tell(&plugin, "print the last").await.expect("printed");
     let (pid, run) = (plugin.pid().to_string(), plugin.run().to_string());
     stop(plugin).await;
     for (pipe, last) in [("stdout", "the last out"), ("stderr", "the last err")] {
         let lines = capture.lines(pipe);
-        let line = lines
-            .iter()
-            .find(|line| line.message() == last)
-            .expect("it came");
+        let line = lines.iter().find(|line| line.message() == last).expect("it came");
         assert_eq!(line.level, Level::INFO);
-        let [(name, fields)] = &line.spans[..] else {
-            panic!("{:?}", line.spans)
-        };
+        let [(name, fields)] = &line.spans[..] else { panic!("{:?}", line.spans) };
         assert_eq!(name, "plugin");
-        assert_eq!(
-            (&*fields["name"], &fields["pid"], &fields["run"]),
-            ("chatty", &pid, &run)
-        );
+        assert_eq!((&*fields["name"], &fields["pid"], &fields["run"]), ("chatty", &pid, &run));
     }
 }
 
@@ -60,41 +48,21 @@ async fn a_megabyte_without_a_line_end_and_binary_output_disturb_nothing() {
     stop(plugin).await;
     for pipe in ["stdout", "stderr"] {
         let lines = capture.lines(pipe);
-        let long: usize = lines
-            .iter()
-            .map(|line| line.message().matches('m').count())
-            .sum();
-        assert!(
-            long >= 1 << 20,
-            "{pipe}: {long} bytes of the long line came"
-        );
+        let long: usize = lines.iter().map(|line| line.message().matches('m').count()).sum();
+        assert!(long >= 1 << 20, "{pipe}: {long} bytes of the long line came");
         let longest = lines.iter().map(|line| line.message().len()).max();
-        assert!(
-            longest <= Some(64 * 1024),
-            "{pipe}: an event of {longest:?} bytes"
-        );
-        let control = lines
-            .iter()
-            .find(|line| line.message().contains(['\u{1b}', '\0']));
+        assert!(longest <= Some(64 * 1024), "{pipe}: an event of {longest:?} bytes");
+        let control = lines.iter().find(|line| line.message().contains(['\u{1b}', '\0']));
         assert!(control.is_none(), "{pipe}: {control:?}");
-        assert!(
-            lines.iter().any(|line| line.message().starts_with("done")),
-            "{pipe}"
-        );
+        assert!(lines.iter().any(|line| line.message().starts_with("done")), "{pipe}");
     }
     stop(other).await;
 }
 
 /// The names of the variables that a plugin sees, launched so.
 async fn variables(policy: Environment) -> Vec<String> {
-    let command = bin::plugin("good")
-        .environment(policy)
-        .env("SET_FOR_IT", "1");
-    let plugin = host()
-        .launch("environment", command)
-        .start()
-        .await
-        .expect("launched");
+    let command = bin::plugin("good").environment(policy).env("SET_FOR_IT", "1");
+    let plugin = host().launch("environment", command).start().await.expect("launched");
     let names = tell(&plugin, "env").await.expect("told");
     stop(plugin).await;
     names.split(' ').map(str::to_owned).collect()
@@ -107,10 +75,7 @@ async fn a_plugin_sees_what_the_environment_policy_lets_through() {
     let inherited = variables(Environment::Inherit).await;
     assert!(inherited.contains(&"PATH".to_owned()), "{inherited:?}");
     let mut cleared = variables(Environment::Clear).await;
-    assert!(
-        cleared.iter().any(announced),
-        "the host has announced itself: {cleared:?}"
-    );
+    assert!(cleared.iter().any(announced), "the host has announced itself: {cleared:?}");
     cleared.retain(|name| !announced(name));
     assert_eq!(cleared, OWN);
     let mut allowed = variables(Environment::Allow(vec!["PATH".into()])).await;
@@ -122,16 +87,9 @@ async fn a_plugin_sees_what_the_environment_policy_lets_through() {
 async fn a_plugin_runs_in_the_working_directory_that_the_host_gives() {
     let folder = tempfile::tempdir().expect("a folder");
     let command = bin::plugin("good").current_dir(folder.path());
-    let plugin = host()
-        .launch("elsewhere", command)
-        .start()
-        .await
-        .expect("launched");
+    let plugin = host().launch("elsewhere", command).start().await.expect("launched");
     let told = tell(&plugin, "directory").await.expect("told");
-    assert_eq!(
-        Path::new(&told),
-        folder.path().canonicalize().expect("it is there")
-    );
+    assert_eq!(Path::new(&told), folder.path().canonicalize().expect("it is there"));
     stop(plugin).await;
 }
 

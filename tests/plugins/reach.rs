@@ -30,16 +30,12 @@ struct Shouting;
 #[tonic::async_trait]
 impl Dictionary for Shouting {
     async fn translate(&self, word: Request<Word>) -> Result<Response<Word>, Status> {
-        Ok(Response::new(Word {
-            text: word.into_inner().text.to_uppercase(),
-        }))
+        Ok(Response::new(Word { text: word.into_inner().text.to_uppercase() }))
     }
 }
 
 fn offering() -> Host {
-    host()
-        .offer(DictionaryServer::new(Shouting))
-        .state(Arc::new(MemoryStore::new()))
+    host().offer(DictionaryServer::new(Shouting)).state(Arc::new(MemoryStore::new()))
 }
 
 async fn start(launch: Launch) -> PluginHandle {
@@ -58,10 +54,7 @@ async fn refusal(plugin: &PluginHandle, line: &str) -> Code {
 #[tokio::test]
 async fn a_service_that_is_granted_can_be_called() {
     let plugin = start(launch(&offering(), "granted").grant("demo.v1.Dictionary")).await;
-    assert_eq!(
-        tell(&plugin, "translate hello").await.expect("called"),
-        "HELLO"
-    );
+    assert_eq!(tell(&plugin, "translate hello").await.expect("called"), "HELLO");
     stop(plugin).await;
 }
 
@@ -72,16 +65,10 @@ async fn what_is_not_granted_is_denied_and_what_is_not_there_is_unknown() {
     // reason; and hands its status on.
     let why = tell(&plugin, "why demo.v1.Dictionary").await.expect("told");
     assert_eq!(why, "Denied Peer");
-    assert_eq!(
-        refusal(&plugin, "open demo.v1.Dictionary").await,
-        Code::PermissionDenied
-    );
+    assert_eq!(refusal(&plugin, "open demo.v1.Dictionary").await, Code::PermissionDenied);
     let why = tell(&plugin, "why no.such.Service").await.expect("told");
     assert_eq!(why, "Unknown Peer");
-    assert_eq!(
-        refusal(&plugin, "open no.such.Service").await,
-        Code::Unimplemented
-    );
+    assert_eq!(refusal(&plugin, "open no.such.Service").await, Code::Unimplemented);
     assert_works(&plugin).await;
     stop(plugin).await;
 }
@@ -94,13 +81,8 @@ async fn by_default_nothing_is_granted_but_the_log() {
         assert_eq!(why, "Denied Peer", "{service}");
     }
     // It exists and is granted; it only has no such method.
-    assert_eq!(
-        refusal(&plugin, "open trunkline.log.v1.Log").await,
-        Code::Unimplemented
-    );
-    let why = tell(&plugin, "why trunkline.log.v1.Log")
-        .await
-        .expect("told");
+    assert_eq!(refusal(&plugin, "open trunkline.log.v1.Log").await, Code::Unimplemented);
+    let why = tell(&plugin, "why trunkline.log.v1.Log").await.expect("told");
     assert_eq!(why, "none");
     stop(plugin).await;
 }
@@ -108,9 +90,7 @@ async fn by_default_nothing_is_granted_but_the_log() {
 #[tokio::test]
 async fn without_any_grant_not_even_the_log_is_there_and_the_plugin_works() {
     let plugin = start(launch(&offering(), "nothing").grant_nothing()).await;
-    let why = tell(&plugin, "why trunkline.log.v1.Log")
-        .await
-        .expect("told");
+    let why = tell(&plugin, "why trunkline.log.v1.Log").await.expect("told");
     assert_eq!(why, "Denied Peer");
     tell(&plugin, "log 10").await.expect("logging never fails");
     assert_eq!(plugin.log().stats().records, 0);
@@ -132,16 +112,8 @@ async fn calls_go_back_and_forth_between_the_processes() {
     let own = Echo::default();
     own.set_broker(plugin.broker());
     let registered = plugin.broker().register(own.server());
-    let nest = NestRequest {
-        depth: 30,
-        callback: registered.id().get(),
-        ..NestRequest::default()
-    };
-    let reply = crate::harness::echo(&plugin)
-        .nest(nest)
-        .await
-        .expect("nested")
-        .into_inner();
+    let nest = NestRequest { depth: 30, callback: registered.id().get(), ..NestRequest::default() };
+    let reply = crate::harness::echo(&plugin).nest(nest).await.expect("nested").into_inner();
     assert_eq!(reply.reached, 30);
     drop(registered);
     stop(plugin).await;
@@ -150,21 +122,11 @@ async fn calls_go_back_and_forth_between_the_processes() {
 #[tokio::test]
 async fn an_id_is_worth_nothing_on_the_trunk_of_another_plugin() {
     let host = host();
-    let (one, two) = (
-        start(launch(&host, "one")).await,
-        start(launch(&host, "two")).await,
-    );
+    let (one, two) = (start(launch(&host, "one")).await, start(launch(&host, "two")).await);
     tell(&two, "connect").await.expect("connected");
     let registered = one.broker().register(Echo::default().server());
-    let nest = NestRequest {
-        depth: 1,
-        callback: registered.id().get(),
-        ..NestRequest::default()
-    };
-    let status = crate::harness::echo(&two)
-        .nest(nest)
-        .await
-        .expect_err("it is not for two");
+    let nest = NestRequest { depth: 1, callback: registered.id().get(), ..NestRequest::default() };
+    let status = crate::harness::echo(&two).nest(nest).await.expect_err("it is not for two");
     assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
     drop(registered);
     stop(one).await;
@@ -179,17 +141,11 @@ async fn two_plugins_do_not_see_each_others_keys() {
     tell(&one, "put key of-one").await.expect("written");
     assert_eq!(tell(&two, "get key").await.expect("read"), "None");
     tell(&two, "put key of-two").await.expect("written");
-    assert_eq!(
-        tell(&one, "get key").await.expect("read"),
-        "Some(\"of-one\")"
-    );
+    assert_eq!(tell(&one, "get key").await.expect("read"), "Some(\"of-one\")");
     stop(one).await;
     stop(two).await;
     let again = start(launch(&host, "one").grant_state()).await;
-    assert_eq!(
-        tell(&again, "get key").await.expect("read"),
-        "Some(\"of-one\")"
-    );
+    assert_eq!(tell(&again, "get key").await.expect("read"), "Some(\"of-one\")");
     stop(again).await;
 }
 

@@ -41,10 +41,7 @@ impl Running {
     async fn start(plugin: &PluginHandle) -> Self {
         let (send, requests) = mpsc::channel(1);
         let begun = echo(plugin).bidi(ReceiverStream::new(requests)).await;
-        let mut call = Self {
-            send,
-            replies: begun.expect("begun").into_inner(),
-        };
+        let mut call = Self { send, replies: begun.expect("begun").into_inner() };
         call.exchange().await.expect("it runs");
         call
     }
@@ -58,22 +55,14 @@ impl Running {
 
 #[tokio::test]
 async fn a_call_that_runs_may_finish_while_the_plugin_is_stopped() {
-    let launch = host()
-        .launch("good", bin::plugin("good"))
-        .stop_policy(patient());
+    let launch = host().launch("good", bin::plugin("good")).stop_policy(patient());
     let plugin = launch.start().await.expect("launched");
     let mut call = Running::start(&plugin).await;
     let work = async {
         plugin.broker().going_away().await;
-        let refused = echo(&plugin)
-            .unary(Payload::default())
-            .await
-            .expect_err("going away");
+        let refused = echo(&plugin).unary(Payload::default()).await.expect_err("going away");
         let error = Error::of(&refused).expect("the broker's error");
-        assert_eq!(
-            (error.reason(), error.fault()),
-            (Reason::GoingAway, Fault::Local)
-        );
+        assert_eq!((error.reason(), error.fault()), (Reason::GoingAway, Fault::Local));
         assert!(error.has_not_begun());
         for _ in 0..10 {
             assert!(call.exchange().await.expect("it still runs").is_some());
@@ -90,49 +79,33 @@ async fn a_call_that_runs_may_finish_while_the_plugin_is_stopped() {
 #[tokio::test]
 async fn a_call_beyond_the_drain_time_fails_and_the_plugin_ends_well() {
     let launch = host().launch("good", bin::plugin("good"));
-    let policy = trunkline::host::StopPolicy {
-        drain: impatient().drain,
-        ..patient()
-    };
+    let policy = trunkline::host::StopPolicy { drain: impatient().drain, ..patient() };
     let plugin = launch.stop_policy(policy).start().await.expect("launched");
     let mut call = Running::start(&plugin).await;
     let (end, status) = within(async { tokio::join!(plugin.stop(), call.replies.message()) }).await;
     let status = status.expect_err("its time was up");
     let error = Error::of(&status).expect("the broker's error");
-    assert_eq!(
-        (error.reason(), error.fault()),
-        (Reason::TrunkEnded, Fault::Local)
-    );
+    assert_eq!((error.reason(), error.fault()), (Reason::TrunkEnded, Fault::Local));
     assert_eq!(end.cause, EndCause::Stopped);
     stop(plugin).await;
 }
 
 #[tokio::test]
 async fn callbacks_of_a_call_that_runs_are_let_through_while_the_plugin_is_stopped() {
-    let launch = host()
-        .launch("good", bin::plugin("good"))
-        .stop_policy(patient());
+    let launch = host().launch("good", bin::plugin("good")).stop_policy(patient());
     let plugin = launch.start().await.expect("launched");
     tell(&plugin, "connect").await.expect("connected");
     let own = Echo::default();
     own.set_broker(plugin.broker());
-    let registered = plugin
-        .broker()
-        .register(Gate::new(own.server(), plugin.broker().clone()));
-    let nest = NestRequest {
-        depth: 5,
-        callback: registered.id().get(),
-        ..NestRequest::default()
-    };
+    let registered = plugin.broker().register(Gate::new(own.server(), plugin.broker().clone()));
+    let nest = NestRequest { depth: 5, callback: registered.id().get(), ..NestRequest::default() };
     let mut echo = echo(&plugin);
     let (end, reply) = within(async {
         let nested = echo.nest(nest);
         tokio::join!(
             async {
-                eventually("the call runs", || {
-                    (plugin.broker().stats().streams > 1).then_some(())
-                })
-                .await;
+                eventually("the call runs", || (plugin.broker().stats().streams > 1).then_some(()))
+                    .await;
                 plugin.stop().await
             },
             nested
@@ -154,10 +127,7 @@ struct Gate<S> {
 
 impl<S> Gate<S> {
     fn new(inner: S, broker: trunkline::Broker) -> Self {
-        Self {
-            inner,
-            broker: broker.downgrade(),
-        }
+        Self { inner, broker: broker.downgrade() }
     }
 }
 
@@ -202,22 +172,14 @@ async fn stopping_twice_or_after_the_end_tells_the_same_end() {
 
 #[tokio::test]
 async fn killing_ends_a_plugin_at_once_and_tells_its_callers() {
-    let launch = host()
-        .launch("good", bin::plugin("good"))
-        .stop_policy(patient());
+    let launch = host().launch("good", bin::plugin("good")).stop_policy(patient());
     let plugin = launch.start().await.expect("launched");
     let mut call = Running::start(&plugin).await;
     let end = within(plugin.kill()).await;
-    assert_eq!(
-        end.exit.and_then(|exit| exit.signal),
-        Some(Signal::KILL.as_raw())
-    );
+    assert_eq!(end.exit.and_then(|exit| exit.signal), Some(Signal::KILL.as_raw()));
     let status = within(call.replies.message()).await.expect_err("killed");
     let error = Error::of(&status).expect("the broker's error");
-    assert_eq!(
-        (error.reason(), error.fault()),
-        (Reason::TrunkEnded, Fault::Local)
-    );
+    assert_eq!((error.reason(), error.fault()), (Reason::TrunkEnded, Fault::Local));
     assert_no_process(plugin.pid());
 }
 
@@ -228,10 +190,7 @@ async fn dropping_the_handle_leaves_no_process_and_tells_the_callers() {
     let mut call = Running::start(&plugin).await;
     drop(plugin);
     let status = within(call.replies.message()).await.expect_err("killed");
-    assert_eq!(
-        Error::of(&status).map(Error::reason),
-        Some(Reason::TrunkEnded)
-    );
+    assert_eq!(Error::of(&status).map(Error::reason), Some(Reason::TrunkEnded));
     eventually("the process is gone", || (!is_running(pid)).then_some(())).await;
 }
 
@@ -241,9 +200,7 @@ fn dropping_the_runtime_leaves_no_process() {
     let plugin = runtime.block_on(good());
     let pid = plugin.pid();
     drop(runtime);
-    let waiting = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let gone = eventually("the process is gone", || (!is_running(pid)).then_some(()));
     waiting.expect("a runtime").block_on(gone);
     drop(plugin);
@@ -261,46 +218,25 @@ async fn kill_9_of_a_plugin_tells_every_waiter_how_it_died() {
     }
     let mut stream = Running::start(&plugin).await;
     let running = (CALLS + 1).to_string();
-    until("all calls run", async || {
-        tell(&plugin, "running").await.expect("told") == running
-    })
-    .await;
+    until("all calls run", async || tell(&plugin, "running").await.expect("told") == running).await;
     kill(plugin.pid(), Signal::KILL);
-    let mut told = vec![
-        within(stream.replies.message())
-            .await
-            .expect_err("it was killed"),
-    ];
+    let mut told = vec![within(stream.replies.message()).await.expect_err("it was killed")];
     while let Some(call) = within(calls.join_next()).await {
         told.push(call.expect("no panic").expect_err("it was killed"));
     }
     assert_eq!(told.len(), CALLS + 1);
     for status in &told {
         let error = Error::of(status).expect("the broker's error");
-        assert_eq!(
-            (error.reason(), error.fault()),
-            (Reason::TrunkEnded, Fault::Connection)
-        );
+        assert_eq!((error.reason(), error.fault()), (Reason::TrunkEnded, Fault::Connection));
         let exit = Exit::of(status).expect("the exit");
-        assert_eq!(
-            (exit.code, exit.signal),
-            (None, Some(Signal::KILL.as_raw()))
-        );
+        assert_eq!((exit.code, exit.signal), (None, Some(Signal::KILL.as_raw())));
         assert_eq!(Exit::of(error), Some(exit));
     }
-    let late = plugin
-        .open("demo.v1.Echo")
-        .expect_err("there is no trunk any more");
+    let late = plugin.open("demo.v1.Echo").expect_err("there is no trunk any more");
     assert_eq!(late.reason(), Reason::TrunkEnded);
-    assert_eq!(
-        Exit::of(&late).and_then(|exit| exit.signal),
-        Some(Signal::KILL.as_raw())
-    );
+    assert_eq!(Exit::of(&late).and_then(|exit| exit.signal), Some(Signal::KILL.as_raw()));
     let end = within(plugin.ended()).await;
-    assert_eq!(
-        end.exit.and_then(|exit| exit.signal),
-        Some(Signal::KILL.as_raw())
-    );
+    assert_eq!(end.exit.and_then(|exit| exit.signal), Some(Signal::KILL.as_raw()));
     assert_no_process(plugin.pid());
     assert_works(&other).await;
     stop(other).await;

@@ -68,9 +68,7 @@ impl Drop for Running {
 
 /// FNV-1a.
 pub fn hash(hash: u64, data: &[u8]) -> u64 {
-    data.iter().fold(hash, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
+    data.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
@@ -89,9 +87,7 @@ impl echo_server::Echo for Echo {
             }
         }
         if let Some(value) = metadata.get_bin("x-data-bin") {
-            response
-                .metadata_mut()
-                .insert_bin("x-data-bin", value.clone());
+            response.metadata_mut().insert_bin("x-data-bin", value.clone());
         }
         Ok(response)
     }
@@ -102,10 +98,7 @@ impl echo_server::Echo for Echo {
     ) -> Result<Response<Summary>, Status> {
         let _running = Running::new(&self.running);
         let mut payloads = request.into_inner();
-        let mut summary = Summary {
-            hash: HASH_START,
-            ..Summary::default()
-        };
+        let mut summary = Summary { hash: HASH_START, ..Summary::default() };
         while let Some(payload) = payloads.message().await? {
             if payload.seq != summary.messages {
                 return Err(Status::data_loss("out of order"));
@@ -121,16 +114,10 @@ impl echo_server::Echo for Echo {
 
     async fn server_stream(&self, request: Request<Ask>) -> Result<Response<Payloads>, Status> {
         let running = Running::new(&self.running);
-        let Ask {
-            messages,
-            bytes_each,
-        } = request.into_inner();
+        let Ask { messages, bytes_each } = request.into_inner();
         let stream = futures::stream::iter(0..messages).map(move |seq| {
             let _running = &running;
-            Ok(Payload {
-                seq,
-                data: vec![seq as u8; bytes_each as usize],
-            })
+            Ok(Payload { seq, data: vec![seq as u8; bytes_each as usize] })
         });
         Ok(Response::new(Box::pin(stream)))
     }
@@ -151,11 +138,7 @@ impl echo_server::Echo for Echo {
 
     async fn nest(&self, request: Request<NestRequest>) -> Result<Response<NestReply>, Status> {
         let _running = Running::new(&self.running);
-        let NestRequest {
-            depth,
-            callback,
-            hang,
-        } = request.into_inner();
+        let NestRequest { depth, callback, hang } = request.into_inner();
         if let Some(gate) = &self.gate {
             gate.acquire().await.expect("never closed").forget();
         }
@@ -165,23 +148,13 @@ impl echo_server::Echo for Echo {
         if depth == 0 {
             let left = CallContext::current().and_then(|context| context.remaining());
             let deadline_ms = left.map_or(0, |left| left.as_millis() as u64);
-            return Ok(Response::new(NestReply {
-                reached: 0,
-                deadline_ms,
-            }));
+            return Ok(Response::new(NestReply { reached: 0, deadline_ms }));
         }
-        let broker = self
-            .broker
-            .get()
-            .ok_or_else(|| Status::internal("no broker"))?;
+        let broker = self.broker.get().ok_or_else(|| Status::internal("no broker"))?;
         // Below us, the peer calls us back under an id of our own.
         let own = broker.register(self.clone().server());
         let mut client = EchoClient::new(broker.dial(callback)?);
-        let request = NestRequest {
-            depth: depth - 1,
-            callback: own.id().get(),
-            hang,
-        };
+        let request = NestRequest { depth: depth - 1, callback: own.id().get(), hang };
         let mut reply = client.nest(request).await?.into_inner();
         reply.reached += 1;
         Ok(Response::new(reply))
@@ -193,22 +166,13 @@ impl echo_server::Echo for Echo {
     }
 
     async fn fail(&self, request: Request<FailRequest>) -> Result<Response<Payload>, Status> {
-        let FailRequest {
-            code,
-            message,
-            details,
-        } = request.into_inner();
+        let FailRequest { code, message, details } = request.into_inner();
         if message == "panic" {
             panic!("as asked");
         }
         let mut metadata = tonic::metadata::MetadataMap::new();
         metadata.insert("x-trailer", "seen".parse().expect("a value"));
         let code = tonic::Code::from_i32(code);
-        Err(Status::with_details_and_metadata(
-            code,
-            message,
-            details.into(),
-            metadata,
-        ))
+        Err(Status::with_details_and_metadata(code, message, details.into(), metadata))
     }
 }

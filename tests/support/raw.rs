@@ -149,12 +149,7 @@ impl Peer {
             .serve_with_incoming(connections);
         let server = tokio::spawn(async move { server.await.expect("it serves") });
         let (outgoing, incoming) = starts.recv().await.expect("our end dials");
-        Self {
-            outgoing: Some(outgoing),
-            incoming,
-            channel: None,
-            server: Some(server),
-        }
+        Self { outgoing: Some(outgoing), incoming, channel: None, server: Some(server) }
     }
 
     /// A foreign gRPC client, which dials our end.
@@ -211,18 +206,12 @@ impl Peer {
     }
 
     pub async fn expect_reset(&mut self, stream: u64, code: Code) {
-        let expected = wire::Reset {
-            stream,
-            code: code.into(),
-        };
+        let expected = wire::Reset { stream, code: code.into() };
         assert_eq!(self.expect_control().await, Control::Reset(expected));
     }
 
     pub async fn expect_close(&mut self, channel: u64, code: Code) {
-        let expected = wire::Close {
-            channel,
-            code: code.into(),
-        };
+        let expected = wire::Close { channel, code: code.into() };
         assert_eq!(self.expect_control().await, Control::Close(expected));
     }
 
@@ -314,19 +303,12 @@ pub struct Exchange {
 impl Exchange {
     /// Takes in a frame. Returns what it cost.
     fn take(&mut self, frame: Frame) -> usize {
-        assert!(
-            self.head.is_none() || frame.head.is_none(),
-            "one head: {frame:?}"
-        );
+        assert!(self.head.is_none() || frame.head.is_none(), "one head: {frame:?}");
         self.received += 1;
         self.head = self.head.take().or(frame.head);
         self.body.extend_from_slice(&frame.data);
         self.end = frame.end;
-        if frame.data.is_empty() {
-            0
-        } else {
-            frame.data.len() + COST
-        }
+        if frame.data.is_empty() { 0 } else { frame.data.len() + COST }
     }
 }
 
@@ -334,11 +316,7 @@ impl Exchange {
 fn part_of(pending: usize, credit: usize) -> usize {
     let whole = pending.min(64 * 1024);
     let part = whole.min(credit.saturating_sub(COST));
-    if part == whole || part >= 1024 {
-        part
-    } else {
-        0
-    }
+    if part == whole || part >= 1024 { part } else { 0 }
 }
 
 /// A foreign gRPC client's connection over a pipe.

@@ -35,10 +35,7 @@ use super::support::demo::Payload;
 use super::support::demo::echo_client::EchoClient;
 
 fn payload() -> Payload {
-    Payload {
-        seq: 7,
-        data: pattern(100),
-    }
+    Payload { seq: 7, data: pattern(100) }
 }
 
 /// A whole unary call in one frame.
@@ -69,11 +66,7 @@ async fn a_unary_call_of_ours_is_one_frame_each_way() {
         let call = tokio::spawn(async move { client.unary(payload()).await });
         let frame = expect_first_call(&mut peer).await;
         assert_eq!(frame, unary(3, 1, "Unary", message(&payload())));
-        let answer = Frame {
-            data: message(&payload()),
-            end: Some(ok()),
-            ..response(3)
-        };
+        let answer = Frame { data: message(&payload()), end: Some(ok()), ..response(3) };
         peer.send(answer).await;
         let reply = call.await.expect("no panic").expect("answered");
         assert_eq!(reply.into_inner(), payload());
@@ -87,11 +80,7 @@ async fn a_unary_call_of_the_peer_is_one_frame_each_way() {
         let (_broker, mut peer) = connect(way, ours()).await;
         peer.send(open_named(2, "demo.v1.Echo")).await;
         peer.send(unary(4, 2, "Unary", message(&payload()))).await;
-        let answer = Frame {
-            data: message(&payload()),
-            end: Some(ok()),
-            ..response(4)
-        };
+        let answer = Frame { data: message(&payload()), end: Some(ok()), ..response(4) };
         assert_eq!(peer.expect().await, answer);
         peer.expect_silence().await;
     }
@@ -126,25 +115,17 @@ async fn metadata_and_a_deadline_of_ours_stand_in_the_head() {
     let metadata = call.metadata_mut();
     metadata.append("x-a", "1".parse().expect("a value"));
     metadata.append("x-a", "2".parse().expect("a value"));
-    metadata.insert_bin(
-        "x-b-bin",
-        tonic::metadata::BinaryMetadataValue::from_bytes(&[0, 255]),
-    );
+    metadata.insert_bin("x-b-bin", tonic::metadata::BinaryMetadataValue::from_bytes(&[0, 255]));
     let call = tokio::spawn(async move { client.unary(call).await });
     let frame = expect_first_call(&mut peer).await;
     let Some(Head::Request(mut head)) = frame.head else {
         panic!("a request head");
     };
-    head.metadata
-        .sort_by(|a, b| (&a.name, &a.value).cmp(&(&b.name, &b.value)));
+    head.metadata.sort_by(|a, b| (&a.name, &a.value).cmp(&(&b.name, &b.value)));
     let expected = wire::RequestHead {
         channel: 1,
         path: "/demo.v1.Echo/Unary".into(),
-        metadata: vec![
-            header("x-a", "1"),
-            header("x-a", "2"),
-            header("x-b-bin", "AP8"),
-        ],
+        metadata: vec![header("x-a", "1"), header("x-a", "2"), header("x-b-bin", "AP8")],
         timeout_us: 1_500_000,
         parent: 0,
         depth: 0,
@@ -165,10 +146,7 @@ async fn a_deadline_of_the_peer_is_kept_here() {
         timeout_us: 1000,
         ..wire::RequestHead::default()
     });
-    let hang = Frame {
-        head: Some(head),
-        ..unary(4, 2, "Hang", message(&payload()))
-    };
+    let hang = Frame { head: Some(head), ..unary(4, 2, "Hang", message(&payload())) };
     peer.send(hang).await;
     let frame = peer.expect().await;
     let Some(Head::Response(head)) = frame.head else {
@@ -182,11 +160,7 @@ async fn a_deadline_of_the_peer_is_kept_here() {
 async fn a_failed_call_of_the_peer_is_answered_in_one_frame_without_a_body() {
     let (_broker, mut peer) = connect(BOTH_WAYS[0], ours()).await;
     peer.send(open_named(2, "demo.v1.Echo")).await;
-    let fail = FailRequest {
-        code: 5,
-        message: "gone".into(),
-        details: Vec::new(),
-    };
+    let fail = FailRequest { code: 5, message: "gone".into(), details: Vec::new() };
     peer.send(unary(4, 2, "Fail", message(&fail))).await;
     let frame = peer.expect().await;
     let Some(Head::Response(head)) = frame.head else {
@@ -206,11 +180,8 @@ async fn a_status_is_read_from_the_end_and_from_the_head() {
         http_status: 0,
         metadata: vec![header("grpc-status", "5"), header("grpc-message", "gone")],
     });
-    let in_head = Frame {
-        head: Some(trailers_only),
-        end: Some(wire::End::default()),
-        ..Frame::default()
-    };
+    let in_head =
+        Frame { head: Some(trailers_only), end: Some(wire::End::default()), ..Frame::default() };
     let in_end = Frame {
         end: Some(wire::End {
             trailers: vec![header("grpc-message", "gone")],
@@ -229,10 +200,7 @@ async fn a_status_is_read_from_the_end_and_from_the_head() {
         }
         peer.send(Frame { stream, ..answer }).await;
         let status = call.await.expect("no panic").expect_err("it failed");
-        assert_eq!(
-            (status.code(), status.message()),
-            (tonic::Code::NotFound, "gone")
-        );
+        assert_eq!((status.code(), status.message()), (tonic::Code::NotFound, "gone"));
         assert_eq!(reason(&status), None, "the peer's handler said so");
     }
 }
@@ -243,14 +211,8 @@ async fn a_response_without_a_status_is_the_clients_to_judge() {
     let mut client = EchoClient::new(broker.open("demo.v1.Echo").expect("open"));
     let call = tokio::spawn(async move { client.unary(payload()).await });
     expect_first_call(&mut peer).await;
-    let head = Head::Response(wire::ResponseHead {
-        http_status: 503,
-        metadata: Vec::new(),
-    });
-    let answer = Frame {
-        head: Some(head),
-        ..end(3)
-    };
+    let head = Head::Response(wire::ResponseHead { http_status: 503, metadata: Vec::new() });
+    let answer = Frame { head: Some(head), ..end(3) };
     peer.send(answer).await;
     let status = call.await.expect("no panic").expect_err("not a success");
     assert_eq!(status.code(), tonic::Code::Unavailable);
@@ -289,10 +251,7 @@ async fn a_reset_of_the_peer_drops_the_handler() {
 async fn a_handler_that_panics_resets_its_call_as_failed() {
     let (_broker, mut peer) = connect(BOTH_WAYS[0], ours()).await;
     peer.send(open_named(2, "demo.v1.Echo")).await;
-    let fail = FailRequest {
-        message: "panic".into(),
-        ..FailRequest::default()
-    };
+    let fail = FailRequest { message: "panic".into(), ..FailRequest::default() };
     peer.send(unary(4, 2, "Fail", message(&fail))).await;
     peer.expect_reset(4, Code::Failed).await;
 }
@@ -306,11 +265,8 @@ async fn the_callees_end_is_the_end_of_the_call_in_both_directions() {
     let call = tokio::spawn(async move { client.client_stream(requests).await });
     let frame = expect_first_call(&mut peer).await;
     assert_eq!((frame.stream, frame.end), (3, None));
-    let answer = Frame {
-        data: message(&support::demo::Summary::default()),
-        end: Some(ok()),
-        ..response(3)
-    };
+    let answer =
+        Frame { data: message(&support::demo::Summary::default()), end: Some(ok()), ..response(3) };
     peer.send(answer).await;
     call.await.expect("no panic").expect("answered");
     // No reset: the end was enough.
@@ -328,11 +284,7 @@ async fn a_call_back_names_the_call_that_it_is_made_for() {
     let (broker, mut peer) = connect(BOTH_WAYS[0], support::host().offers(offers)).await;
     echo.set_broker(&broker);
     peer.send(open_named(2, "demo.v1.Echo")).await;
-    let nest = support::demo::NestRequest {
-        depth: 1,
-        callback: 55,
-        ..Default::default()
-    };
+    let nest = support::demo::NestRequest { depth: 1, callback: 55, ..Default::default() };
     let head = Head::Request(wire::RequestHead {
         channel: 2,
         path: "/demo.v1.Echo/Nest".into(),
@@ -340,10 +292,7 @@ async fn a_call_back_names_the_call_that_it_is_made_for() {
         depth: 3,
         ..wire::RequestHead::default()
     });
-    let outer = Frame {
-        head: Some(head),
-        ..unary(4, 2, "Nest", message(&nest))
-    };
+    let outer = Frame { head: Some(head), ..unary(4, 2, "Nest", message(&nest)) };
     peer.send(outer).await;
     let Control::Open(open) = peer.expect_control().await else {
         panic!("it opens our service");
@@ -365,10 +314,7 @@ async fn what_no_http_head_may_hold_fails_the_call_alone() {
         let (broker, mut peer) = connect(way, ours()).await;
         peer.send(open_named(2, "demo.v1.Echo")).await;
         let heads = [
-            wire::RequestHead {
-                path: "no path".into(),
-                ..wire::RequestHead::default()
-            },
+            wire::RequestHead { path: "no path".into(), ..wire::RequestHead::default() },
             wire::RequestHead {
                 path: "/demo.v1.Echo/Unary".into(),
                 metadata: vec![header("not a name", "x")],
@@ -383,21 +329,15 @@ async fn what_no_http_head_may_hold_fails_the_call_alone() {
         for (turn, head) in heads.into_iter().enumerate() {
             let stream = 4 + 2 * turn as u64;
             let head = wire::RequestHead { channel: 2, ..head };
-            let frame = Frame {
-                head: Some(Head::Request(head)),
-                ..end(stream)
-            };
+            let frame = Frame { head: Some(Head::Request(head)), ..end(stream) };
             peer.send(frame).await;
             peer.expect_reset(stream, Code::Protocol).await;
         }
         let channel = broker.open("demo.v1.Echo").expect("open");
         let first = tokio::spawn(call(channel.clone(), "x"));
         expect_first_call(&mut peer).await;
-        let answers = [
-            (0, vec![header("x-a", "two\nlines")]),
-            (42, Vec::new()),
-            (0, vec![header("", "")]),
-        ];
+        let answers =
+            [(0, vec![header("x-a", "two\nlines")]), (42, Vec::new()), (0, vec![header("", "")])];
         let mut calls = vec![first];
         for (turn, (http_status, metadata)) in answers.into_iter().enumerate() {
             let stream = 3 + 2 * turn as u64;
@@ -405,15 +345,8 @@ async fn what_no_http_head_may_hold_fails_the_call_alone() {
                 calls.push(tokio::spawn(call(channel.clone(), "x")));
                 assert_eq!(peer.expect().await.stream, stream);
             }
-            let head = wire::ResponseHead {
-                http_status,
-                metadata,
-            };
-            let answer = Frame {
-                stream,
-                head: Some(Head::Response(head)),
-                ..Frame::default()
-            };
+            let head = wire::ResponseHead { http_status, metadata };
+            let answer = Frame { stream, head: Some(Head::Response(head)), ..Frame::default() };
             peer.send(answer).await;
             peer.expect_reset(stream, Code::Cancelled).await;
         }

@@ -57,11 +57,7 @@ impl Bare {
             .body(());
         let request = request.expect("a request");
         let (response, send) = sender.send_request(request, false).expect("sent");
-        Self {
-            send,
-            response,
-            connection,
-        }
+        Self { send, response, connection }
     }
 
     fn send_bytes(&mut self, bytes: impl Into<Bytes>) {
@@ -82,9 +78,7 @@ impl Bare {
         let mut bytes = BytesMut::new();
         while let Some(chunk) = body.data().await {
             let chunk = chunk.expect("no error");
-            body.flow_control()
-                .release_capacity(chunk.len())
-                .expect("as much as came");
+            body.flow_control().release_capacity(chunk.len()).expect("as much as came");
             bytes.extend_from_slice(&chunk);
         }
         let mut frames = Vec::new();
@@ -179,9 +173,7 @@ async fn half_a_frame_and_then_the_end_is_a_loss_and_all_are_told() {
     let mut bytes = broker.open_bytes("peer.Blob").expect("open");
     support::settle().await;
     let whole = raw::frames::message(&raw::frames::ping(7));
-    bare.send
-        .send_data(Bytes::copy_from_slice(&whole[..whole.len() / 2]), true)
-        .expect("sent");
+    bare.send.send_data(Bytes::copy_from_slice(&whole[..whole.len() / 2]), true).expect("sent");
     let end = broker.closed().await;
     assert!(matches!(end, EndReason::Lost(_)), "{end:?}");
     let status = waiting.await.expect("no panic").expect_err("told");
@@ -243,22 +235,14 @@ impl AsyncWrite for Gated {
 #[tokio::test(start_paused = true)]
 async fn what_came_with_the_end_of_the_connection_counts() {
     let (our_io, io) = tokio::io::duplex(4 << 20);
-    let gate = Arc::new(Gate {
-        open: AtomicBool::new(true),
-        waker: AtomicWaker::new(),
-    });
-    let gated = Gated {
-        io: our_io,
-        gate: gate.clone(),
-    };
+    let gate = Arc::new(Gate { open: AtomicBool::new(true), waker: AtomicWaker::new() });
+    let gated = Gated { io: our_io, gate: gate.clone() };
     let ours = tokio::spawn(ours().accept(gated));
     let mut bare = Bare::client(io).await;
     bare.send_hello();
     let broker = ours.await.expect("no panic").expect("a trunk");
     let channel = broker.open("peer.Source").expect("open");
-    let calls: Vec<_> = (0..50)
-        .map(|_| tokio::spawn(call_whole(channel.clone(), "x")))
-        .collect();
+    let calls: Vec<_> = (0..50).map(|_| tokio::spawn(call_whole(channel.clone(), "x"))).collect();
     support::settle().await;
     // A peer that answers all, says farewell and is gone, while our end does
     // something else. Each answer is a frame of HTTP/2, and they are more than

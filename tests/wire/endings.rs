@@ -154,9 +154,8 @@ async fn all_that_was_sent_before_the_end_counts() {
     for way in BOTH_WAYS {
         let (broker, mut peer) = connect(way, ours()).await;
         let channel = broker.open("peer.Source").expect("open");
-        let calls: Vec<_> = (0..80)
-            .map(|_| tokio::spawn(call_whole(channel.clone(), "x")))
-            .collect();
+        let calls: Vec<_> =
+            (0..80).map(|_| tokio::spawn(call_whole(channel.clone(), "x"))).collect();
         assert!(matches!(peer.expect_control().await, Control::Open(_)));
         // More than our end takes in one turn, and then the end of everything.
         for _ in &calls {
@@ -187,8 +186,7 @@ async fn a_ping_is_answered_and_a_pong_that_nobody_asked_for_is_ignored() {
             let pong = Control::Pong(wire::Ping { token });
             assert_eq!(peer.expect_control().await, pong);
         }
-        peer.send(control(Control::Pong(wire::Ping { token: 99 })))
-            .await;
+        peer.send(control(Control::Pong(wire::Ping { token: 99 }))).await;
         let asked = tokio::spawn(async move { broker.ping().await });
         let Control::Ping(question) = peer.expect_control().await else {
             panic!("a ping");

@@ -39,16 +39,8 @@ use super::support::demo::Payload;
 use super::support::demo::echo_client::EchoClient;
 
 /// Lengths around the borders of windows and frames.
-const LENGTHS: [usize; 8] = [
-    0,
-    1,
-    WINDOW - 33,
-    WINDOW - 32,
-    WINDOW - 31,
-    64 * 1024,
-    64 * 1024 + 1,
-    1024 * 1024,
-];
+const LENGTHS: [usize; 8] =
+    [0, 1, WINDOW - 33, WINDOW - 32, WINDOW - 31, 64 * 1024, 64 * 1024 + 1, 1024 * 1024];
 
 #[tokio::test(start_paused = true)]
 async fn bodies_of_all_lengths_pass_when_the_peer_calls() {
@@ -126,19 +118,13 @@ async fn a_response_waits_for_credit_and_goes_on_with_it() {
     for way in BOTH_WAYS {
         let (_broker, mut peer) = connect(way, ours()).await;
         peer.send(open_named(2, "demo.v1.Echo")).await;
-        let ask = Ask {
-            messages: 1000,
-            bytes_each: 1000,
-        };
+        let ask = Ask { messages: 1000, bytes_each: 1000 };
         let mut frame = request(4, 2, "/demo.v1.Echo/ServerStream");
         frame.data = message(&ask);
         frame.end = Some(wire::End::default());
         peer.send(frame).await;
         let first = drain(&mut peer, 4).await;
-        assert!(
-            (WINDOW - 1024 - COST..=WINDOW).contains(&first),
-            "{first} of {WINDOW} bytes"
-        );
+        assert!((WINDOW - 1024 - COST..=WINDOW).contains(&first), "{first} of {WINDOW} bytes");
         peer.send(give(4, 8192)).await;
         let all = first + drain(&mut peer, 4).await;
         assert!((WINDOW + 8192 - 1024 - COST..=WINDOW + 8192).contains(&all));
@@ -153,10 +139,7 @@ async fn a_peer_that_gives_no_credit_for_one_call_holds_up_no_other() {
         let (broker, mut peer) = connect(way, ours()).await;
         peer.send(open_named(2, "raw.Echo")).await;
         // Answered with a megabyte that is never read.
-        let ask = Ask {
-            messages: 100,
-            bytes_each: 10_000,
-        };
+        let ask = Ask { messages: 100, bytes_each: 10_000 };
         peer.send(open_named(4, "demo.v1.Echo")).await;
         let mut frame = request(6, 4, "/demo.v1.Echo/ServerStream");
         frame.data = message(&ask);
@@ -187,11 +170,7 @@ async fn credit_comes_when_the_application_has_read_and_not_before() {
     assert!(matches!(peer.expect_control().await, Control::Open(_)));
     assert_eq!(peer.expect().await.stream, 3);
     let half = WINDOW / 2 - COST;
-    peer.send(Frame {
-        data: pattern(half),
-        ..response(3)
-    })
-    .await;
+    peer.send(Frame { data: pattern(half), ..response(3) }).await;
     peer.send(data(3, pattern(half))).await;
     let mut body = answer.await.expect("no panic").expect("a head").into_body();
     peer.expect_silence().await;
@@ -236,18 +215,9 @@ async fn an_overrun_of_a_response_fails_the_call_and_no_other() {
         assert!(matches!(peer.expect_control().await, Control::Open(_)));
         assert_eq!(peer.expect().await.stream, 3);
         assert_eq!(peer.expect().await.stream, 5);
-        peer.send(Frame {
-            data: pattern(WINDOW - COST + 1),
-            ..response(3)
-        })
-        .await;
+        peer.send(Frame { data: pattern(WINDOW - COST + 1), ..response(3) }).await;
         peer.expect_reset(3, Code::Overrun).await;
-        peer.send(Frame {
-            data: pattern(WINDOW - COST),
-            end: Some(ok()),
-            ..response(5)
-        })
-        .await;
+        peer.send(Frame { data: pattern(WINDOW - COST), end: Some(ok()), ..response(5) }).await;
         let mut calls = calls.into_iter();
         let mut next = async || calls.next().expect("two").await.expect("no panic");
         let status = next().await.expect_err("cut off");
@@ -307,25 +277,15 @@ async fn messages_of_a_stream_arrive_as_they_are_sent() {
         assert_eq!(frame.data, message(&Payload::default()));
         assert_eq!(frame.end, None);
         peer.send(response(3)).await;
-        let mut replies = replies
-            .await
-            .expect("no panic")
-            .expect("the head is enough")
-            .into_inner();
+        let mut replies =
+            replies.await.expect("no panic").expect("the head is enough").into_inner();
         for seq in 0..3 {
-            let payload = Payload {
-                seq,
-                data: pattern(10),
-            };
+            let payload = Payload { seq, data: pattern(10) };
             peer.send(data(3, message(&payload))).await;
             let got = replies.message().await.expect("no error");
             assert_eq!(got, Some(payload));
         }
-        peer.send(Frame {
-            end: Some(ok()),
-            ..data(3, [])
-        })
-        .await;
+        peer.send(Frame { end: Some(ok()), ..data(3, []) }).await;
         assert_eq!(replies.message().await.expect("a good end"), None);
     }
 }

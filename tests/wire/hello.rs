@@ -22,10 +22,7 @@ use trunkline::Violation;
 
 /// The hello of a plugin.
 pub fn hello() -> wire::Hello {
-    raw::answer_to(&wire::Hello {
-        role: wire::Role::Host.into(),
-        ..wire::Hello::default()
-    })
+    raw::answer_to(&wire::Hello { role: wire::Role::Host.into(), ..wire::Hello::default() })
 }
 
 /// What the peer says first ends the trunk before it is up.
@@ -72,11 +69,7 @@ async fn going_away_before_the_hello_is_a_violation() {
 
 #[tokio::test(start_paused = true)]
 async fn no_common_version_is_told_with_both_ranges() {
-    let newer = wire::Hello {
-        min_version: 2,
-        max_version: 3,
-        ..hello()
-    };
+    let newer = wire::Hello { min_version: 2, max_version: 3, ..hello() };
     match greets(control(Control::Hello(newer)), Code::Version).await {
         EndReason::Incompatible(Incompatible::Version { ours, theirs }) => {
             assert_eq!((ours, theirs), ((1, 1), (2, 3)));
@@ -119,10 +112,7 @@ async fn a_range_of_versions_that_holds_ours_is_agreed_on() {
 
 #[tokio::test(start_paused = true)]
 async fn two_ends_of_one_role_do_not_fit() {
-    let twin = wire::Hello {
-        role: wire::Role::Host.into(),
-        ..hello()
-    };
+    let twin = wire::Hello { role: wire::Role::Host.into(), ..hello() };
     match greets(control(Control::Hello(twin)), Code::Protocol).await {
         EndReason::Incompatible(Incompatible::SameRole(role)) => assert_eq!(role, Role::Host),
         other => panic!("{other:?}"),
@@ -131,10 +121,7 @@ async fn two_ends_of_one_role_do_not_fit() {
 
 #[tokio::test(start_paused = true)]
 async fn two_ends_of_different_runs_do_not_fit() {
-    let other = wire::Hello {
-        run: uuid(2).as_bytes().to_vec(),
-        ..hello()
-    };
+    let other = wire::Hello { run: uuid(2).as_bytes().to_vec(), ..hello() };
     match greets(control(Control::Hello(other)), Code::Protocol).await {
         EndReason::Incompatible(Incompatible::OtherRun) => {}
         other => panic!("{other:?}"),
@@ -145,28 +132,13 @@ async fn two_ends_of_different_runs_do_not_fit() {
 async fn limits_that_no_stream_could_work_with_are_a_violation() {
     let limits = hello().limits.expect("limits");
     let unworkable = [
-        wire::Limits {
-            initial_window: 1 << 31,
-            ..limits
-        },
-        wire::Limits {
-            initial_window: 1023,
-            ..limits
-        },
-        wire::Limits {
-            frame_data: 1023,
-            ..limits
-        },
-        wire::Limits {
-            metadata: 1023,
-            ..limits
-        },
+        wire::Limits { initial_window: 1 << 31, ..limits },
+        wire::Limits { initial_window: 1023, ..limits },
+        wire::Limits { frame_data: 1023, ..limits },
+        wire::Limits { metadata: 1023, ..limits },
     ];
     for limits in unworkable {
-        let hello = wire::Hello {
-            limits: Some(limits),
-            ..hello()
-        };
+        let hello = wire::Hello { limits: Some(limits), ..hello() };
         let reason = greets(control(Control::Hello(hello)), Code::Protocol).await;
         assert_violation(reason, Violation::BadLimits);
     }
@@ -175,19 +147,10 @@ async fn limits_that_no_stream_could_work_with_are_a_violation() {
 #[tokio::test(start_paused = true)]
 async fn a_hello_without_role_or_limits_or_with_a_broken_run_is_malformed() {
     let hellos = [
-        wire::Hello {
-            limits: None,
-            ..hello()
-        },
+        wire::Hello { limits: None, ..hello() },
         wire::Hello { role: 0, ..hello() },
-        wire::Hello {
-            role: 99,
-            ..hello()
-        },
-        wire::Hello {
-            run: vec![1; 5],
-            ..hello()
-        },
+        wire::Hello { role: 99, ..hello() },
+        wire::Hello { run: vec![1; 5], ..hello() },
     ];
     for hello in hellos {
         let reason = greets(control(Control::Hello(hello)), Code::Protocol).await;

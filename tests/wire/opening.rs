@@ -122,11 +122,7 @@ async fn a_refusal_fails_our_calls_with_its_reason() {
         (Code::Failed, Reason::Failed, tonic::Code::Internal),
         (Code::Protocol, Reason::Protocol, tonic::Code::Internal),
         (Code::Overrun, Reason::Overrun, tonic::Code::Internal),
-        (
-            Code::Deadline,
-            Reason::Deadline,
-            tonic::Code::DeadlineExceeded,
-        ),
+        (Code::Deadline, Reason::Deadline, tonic::Code::DeadlineExceeded),
         (Code::Version, Reason::Protocol, tonic::Code::Internal),
     ];
     let (broker, mut peer) = connect(Way::WeDial, ours()).await;
@@ -153,28 +149,15 @@ async fn an_unknown_code_does_not_pass_for_a_good_end() {
     let call = tokio::spawn(call(channel, "x"));
     assert!(matches!(peer.expect_control().await, Control::Open(_)));
     assert_eq!(peer.expect().await.stream, 3);
-    let reset = wire::Reset {
-        stream: 3,
-        code: 4711,
-    };
-    peer.send(super::raw::frames::control(Control::Reset(reset)))
-        .await;
+    let reset = wire::Reset { stream: 3, code: 4711 };
+    peer.send(super::raw::frames::control(Control::Reset(reset))).await;
     let status = call.await.expect("no panic").expect_err("reset");
     assert_eq!(reason(&status), Some(Reason::Failed));
-    let away = wire::GoAway {
-        code: 4711,
-        message: "new in version 9".into(),
-    };
-    peer.send(super::raw::frames::control(Control::GoAway(away)))
-        .await;
+    let away = wire::GoAway { code: 4711, message: "new in version 9".into() };
+    peer.send(super::raw::frames::control(Control::GoAway(away))).await;
     let end = broker.closed().await;
-    let trunkline::EndReason::Accused { code, message } = end else {
-        panic!("{end:?}")
-    };
-    assert_eq!(
-        (code, &*message),
-        (trunkline::Code::Failed, "new in version 9")
-    );
+    let trunkline::EndReason::Accused { code, message } = end else { panic!("{end:?}") };
+    assert_eq!((code, &*message), (trunkline::Code::Failed, "new in version 9"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,12 +186,7 @@ async fn closing_ends_all_calls_of_the_channel_and_of_no_other() {
 #[tokio::test(start_paused = true)]
 async fn limits_are_refused_with_a_code_and_not_waited_for() {
     for way in BOTH_WAYS {
-        let limits = Limits {
-            channels: 3,
-            streams: 2,
-            depth: 5,
-            ..Limits::default()
-        };
+        let limits = Limits { channels: 3, streams: 2, depth: 5, ..Limits::default() };
         let (offers, _listener) = offers().bytes("Blob");
         let ours = support::host().offers(offers).limits(limits);
         let (broker, mut peer) = connect(way, ours).await;
@@ -225,11 +203,7 @@ async fn limits_are_refused_with_a_code_and_not_waited_for() {
             depth: 6,
             ..wire::RequestHead::default()
         });
-        let deep = Frame {
-            stream: 10,
-            head: Some(deep),
-            ..Frame::default()
-        };
+        let deep = Frame { stream: 10, head: Some(deep), ..Frame::default() };
         peer.send(deep).await;
         peer.expect_reset(10, Code::Limit).await;
 
@@ -256,8 +230,7 @@ async fn the_limits_of_the_peer_are_kept_without_asking_it() {
         metadata: 1024,
         ..answer.limits.expect("limits")
     });
-    peer.send(super::raw::frames::control(Control::Hello(answer)))
-        .await;
+    peer.send(super::raw::frames::control(Control::Hello(answer))).await;
     let broker = ours.await.expect("no panic").expect("a trunk");
 
     let channel = broker.open("peer.Thing").expect("open");
@@ -268,9 +241,7 @@ async fn the_limits_of_the_peer_are_kept_without_asking_it() {
     let mut client = support::demo::echo_client::EchoClient::new(channel.clone());
     let mut request = tonic::Request::new(support::demo::Payload::default());
     let long = "x".repeat(1000);
-    request
-        .metadata_mut()
-        .insert("x-a", long.parse().expect("a value"));
+    request.metadata_mut().insert("x-a", long.parse().expect("a value"));
     let status = client.unary(request).await.expect_err("too long");
     assert_eq!(reason(&status), Some(Reason::MetadataTooLong));
 
@@ -333,18 +304,12 @@ async fn an_end_that_goes_away_takes_only_nested_calls() {
         let got = peer.exchange(10, nested.clone(), b"nested").await;
         assert_eq!(got.body, b"nested");
 
-        let answer = Frame {
-            end: Some(super::raw::frames::ok()),
-            ..super::raw::frames::response(3)
-        };
+        let answer =
+            Frame { end: Some(super::raw::frames::ok()), ..super::raw::frames::response(3) };
         peer.send(answer).await;
         outer.await.expect("no panic").expect("answered");
         // Its parent is over: now it is like any other.
-        let late = Frame {
-            stream: 12,
-            head: Some(nested),
-            ..Frame::default()
-        };
+        let late = Frame { stream: 12, head: Some(nested), ..Frame::default() };
         peer.expect_close(1, Code::Done).await;
         peer.send(late).await;
         peer.expect_reset(12, Code::GoingAway).await;

@@ -32,10 +32,7 @@ async fn garbage_instead_of_http_2_is_no_trunk() {
     let (our_io, mut io) = tokio::io::duplex(1 << 20);
     io.write_all(garbage).await.expect("written");
     let error = ours().accept(our_io).await.expect_err("no trunk");
-    assert!(
-        matches!(error, ConnectError::Carrier(CarrierError::Http2(_))),
-        "{error:?}"
-    );
+    assert!(matches!(error, ConnectError::Carrier(CarrierError::Http2(_))), "{error:?}");
 
     let (our_io, mut io) = tokio::io::duplex(1 << 20);
     io.write_all(garbage).await.expect("written");
@@ -75,9 +72,7 @@ async fn dial_server(server: tonic::service::Routes) -> ConnectError {
     let (our_io, io) = tokio::io::duplex(1 << 20);
     let connections =
         futures::stream::iter([Ok::<_, std::io::Error>(io)]).chain(futures::stream::pending());
-    let server = Server::builder()
-        .add_routes(server)
-        .serve_with_incoming(connections);
+    let server = Server::builder().add_routes(server).serve_with_incoming(connections);
     let server = tokio::spawn(server);
     let error = ours().dial(our_io).await.expect_err("no trunk");
     server.abort();
@@ -182,9 +177,7 @@ async fn a_plugin_of_ours_serves_a_foreign_host() {
         let (broker, mut peer) = connect(way, plugin).await;
         // The numbers of a host are odd, ours are even.
         peer.send(open_named(1, "raw.Echo")).await;
-        let got = peer
-            .exchange(3, raw::frames::request_head(1, "/x/Y"), b"x")
-            .await;
+        let got = peer.exchange(3, raw::frames::request_head(1, "/x/Y"), b"x").await;
         assert_eq!(got.body, b"x");
         let channel = broker.open("host.Thing").expect("open");
         let ours = tokio::spawn(call_whole(channel, "question"));
@@ -210,9 +203,8 @@ async fn a_peer_that_does_not_read_its_connection_holds_up_its_own_answers_alone
     let broker = ours.await.expect("no panic").expect("a trunk");
     // Nothing is read from here on: what we ask fills the pipe, and waits.
     let channel = broker.open("peer.Sink").expect("open");
-    let stuck: Vec<_> = (0..50)
-        .map(|_| tokio::spawn(call_whole(channel.clone(), vec![7; 16_000])))
-        .collect();
+    let stuck: Vec<_> =
+        (0..50).map(|_| tokio::spawn(call_whole(channel.clone(), vec![7; 16_000]))).collect();
     support::settle().await;
     // What the peer sends is taken all the same.
     peer.send(open_named(2, "raw.Stuck")).await;

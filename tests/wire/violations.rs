@@ -62,12 +62,7 @@ impl Scene {
         peer.send(request(4, 2, "/raw.Stuck/Any")).await;
         peer.send(open_bytes(6, "Blob")).await;
         peer.expect_silence().await;
-        Self {
-            broker,
-            peer,
-            call,
-            listener,
-        }
+        Self { broker, peer, call, listener }
     }
 
     async fn ends_with(mut self, violation: Violation, what: &str) {
@@ -118,61 +113,24 @@ async fn a_second_hello_is_a_violation() {
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_of_no_shape_is_malformed() {
-    let open = |kind: i32, target| {
-        control(Control::Open(wire::Open {
-            channel: 8,
-            target,
-            kind,
-        }))
-    };
+    let open = |kind: i32, target| control(Control::Open(wire::Open { channel: 8, target, kind }));
     let target = || Some(wire::open::Target::Registered(1));
     let head = |http_status| {
-        Some(Head::Response(wire::ResponseHead {
-            http_status,
-            metadata: Vec::new(),
-        }))
+        Some(Head::Response(wire::ResponseHead { http_status, metadata: Vec::new() }))
     };
     let frames = vec![
         ("nothing", Frame::default()),
-        (
-            "control and stream",
-            Frame {
-                stream: 4,
-                ..ping(1)
-            },
-        ),
-        (
-            "control and data",
-            Frame {
-                data: vec![1],
-                ..ping(1)
-            },
-        ),
-        (
-            "control and end",
-            Frame {
-                end: Some(wire::End::default()),
-                ..ping(1)
-            },
-        ),
-        (
-            "control and head",
-            Frame {
-                head: head(200),
-                ..ping(1)
-            },
-        ),
+        ("control and stream", Frame { stream: 4, ..ping(1) }),
+        ("control and data", Frame { data: vec![1], ..ping(1) }),
+        ("control and end", Frame { end: Some(wire::End::default()), ..ping(1) }),
+        ("control and head", Frame { head: head(200), ..ping(1) }),
         ("a part of no stream", data(0, b"x")),
         ("open without a kind", open(0, target())),
         ("open of an unknown kind", open(9, target())),
         ("open without a target", open(1, None)),
         (
             "an HTTP status of five digits",
-            Frame {
-                stream: 3,
-                head: head(70_000),
-                ..Frame::default()
-            },
+            Frame { stream: 3, head: head(70_000), ..Frame::default() },
         ),
     ];
     each_breaks(Violation::Malformed, frames).await;
@@ -282,22 +240,13 @@ async fn metadata_beyond_the_limit_is_a_violation() {
             "a response head",
             Frame {
                 stream: 3,
-                head: Some(Head::Response(wire::ResponseHead {
-                    http_status: 0,
-                    metadata: long(),
-                })),
+                head: Some(Head::Response(wire::ResponseHead { http_status: 0, metadata: long() })),
                 ..Frame::default()
             },
         ),
         (
             "trailers",
-            Frame {
-                end: Some(wire::End {
-                    trailers: long(),
-                    grpc_status: None,
-                }),
-                ..response(3)
-            },
+            Frame { end: Some(wire::End { trailers: long(), grpc_status: None }), ..response(3) },
         ),
     ];
     each_breaks(Violation::MetadataTooLong, frames).await;
@@ -309,10 +258,7 @@ async fn data_beyond_the_longest_is_a_violation() {
     let frames = vec![
         ("on a call", data(4, pattern(longest + 1))),
         ("on a byte stream", data(6, pattern(longest + 1))),
-        (
-            "even for a stream that is gone",
-            data(2, pattern(longest + 1)),
-        ),
+        ("even for a stream that is gone", data(2, pattern(longest + 1))),
         ("a whole message", data(4, pattern(200_000))),
         ("a name", open_named(8, &"x".repeat(200_000))),
     ];
@@ -321,10 +267,8 @@ async fn data_beyond_the_longest_is_a_violation() {
 
 #[tokio::test(start_paused = true)]
 async fn credit_beyond_what_a_window_can_hold_is_a_violation() {
-    let frames = vec![
-        ("for a call", give(4, 1 << 31)),
-        ("for a byte stream", give(6, u32::MAX as usize)),
-    ];
+    let frames =
+        vec![("for a call", give(4, 1 << 31)), ("for a byte stream", give(6, u32::MAX as usize))];
     each_breaks(Violation::CreditOverflow, frames).await;
     let almost = (1usize << 31) - 1 - raw::WINDOW;
     let frames = vec![give(4, almost), give(4, 1)];

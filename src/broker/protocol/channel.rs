@@ -53,11 +53,7 @@ pub(super) enum ClosedBy {
 
 impl Channel {
     pub(super) fn ours(id: Id, target: Target, kind: Kind) -> Self {
-        Self {
-            target: Some(target),
-            ours: true,
-            ..Self::theirs(id, kind)
-        }
+        Self { target: Some(target), ours: true, ..Self::theirs(id, kind) }
     }
 
     pub(super) fn theirs(id: Id, kind: Kind) -> Self {

@@ -122,11 +122,7 @@ pub enum Incompatible {
 }
 
 fn range((low, high): &(u32, u32)) -> String {
-    if low == high {
-        format!("version {low}")
-    } else {
-        format!("versions {low} to {high}")
-    }
+    if low == high { format!("version {low}") } else { format!("versions {low} to {high}") }
 }
 
 /// Why a trunk ended.

@@ -17,30 +17,14 @@ pub(crate) const FRAME_COST: u64 = 32;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Frame {
     Hello(Hello),
-    Open {
-        channel: Id,
-        target: Target,
-        kind: Kind,
-    },
-    Close {
-        channel: Id,
-        code: Code,
-    },
+    Open { channel: Id, target: Target, kind: Kind },
+    Close { channel: Id, code: Code },
     Stream(StreamFrame),
-    Credit {
-        stream: Id,
-        bytes: u32,
-    },
-    Reset {
-        stream: Id,
-        code: Code,
-    },
+    Credit { stream: Id, bytes: u32 },
+    Reset { stream: Id, code: Code },
     Ping(u64),
     Pong(u64),
-    GoAway {
-        code: Code,
-        message: String,
-    },
+    GoAway { code: Code, message: String },
 }
 
 /// A part of a call or byte stream. Head, data and end may come in one frame,
@@ -109,10 +93,7 @@ impl Metadata {
     /// The size that limits speak of, counted as HTTP/2 counts (RFC 9113,
     /// section 6.5.2): name and value and 32 for each field.
     pub(crate) fn size(&self) -> usize {
-        self.0
-            .iter()
-            .map(|entry| entry.name.len() + entry.value.len() + 32)
-            .sum()
+        self.0.iter().map(|entry| entry.name.len() + entry.value.len() + 32).sum()
     }
 }
 

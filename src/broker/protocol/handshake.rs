@@ -55,9 +55,5 @@ pub(crate) fn negotiate(ours: &Hello, theirs: Hello) -> Result<Agreed, EndReason
     }
     let both = |name: &&String| theirs.features.contains(name);
     let features = ours.features.iter().filter(both).cloned().collect();
-    Ok(Agreed {
-        version: high,
-        features,
-        peer: theirs,
-    })
+    Ok(Agreed { version: high, features, peer: theirs })
 }

@@ -70,9 +70,7 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn new(role: Role) -> Self {
-        Self {
-            next: if role.parity() == 0 { 2 } else { 1 },
-        }
+        Self { next: if role.parity() == 0 { 2 } else { 1 } }
     }
 
     pub(crate) fn take(&mut self) -> Id {

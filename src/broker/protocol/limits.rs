@@ -119,24 +119,12 @@ impl Limits {
     /// The first field that is out of its range, with that range.
     pub fn check(&self) -> Result<(), LimitsError> {
         let within = |field, value: u32, range: RangeInclusive<u32>| {
-            if range.contains(&value) {
-                Ok(())
-            } else {
-                Err(LimitsError {
-                    field,
-                    value,
-                    range,
-                })
-            }
+            if range.contains(&value) { Ok(()) } else { Err(LimitsError { field, value, range }) }
         };
         within("channels", self.channels, 1..=u32::MAX)?;
         within("streams", self.streams, 1..=u32::MAX)?;
         within("initial_window", self.initial_window, SMALLEST..=MAX_CREDIT)?;
-        within(
-            "max_window",
-            self.max_window,
-            self.initial_window..=MAX_CREDIT,
-        )?;
+        within("max_window", self.max_window, self.initial_window..=MAX_CREDIT)?;
         within("frame_data", self.frame_data, SMALLEST..=LARGEST_PART)?;
         within("metadata", self.metadata, SMALLEST..=LARGEST_PART)?;
         within("depth", self.depth, 1..=u32::MAX)

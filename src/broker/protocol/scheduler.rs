@@ -119,9 +119,6 @@ impl Scheduler {
     /// Entries of both queues, and how many they have memory for.
     #[cfg(test)]
     pub(super) fn size(&self) -> (usize, usize) {
-        (
-            self.control.len() + self.ring.len(),
-            self.control.capacity() + self.ring.capacity(),
-        )
+        (self.control.len() + self.ring.len(), self.control.capacity() + self.ring.capacity())
     }
 }

@@ -18,20 +18,14 @@ pub(crate) struct Store<T> {
 
 impl<T> Store<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            slots: Slab::new(),
-            serial: 0,
-        }
+        Self { slots: Slab::new(), serial: 0 }
     }
 
     pub(crate) fn insert(&mut self, entry: T) -> Key {
         self.serial += 1;
         let index = self.slots.insert((self.serial, entry));
         // Limits are u32, so a slab never holds more.
-        Key {
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            serial: self.serial,
-        }
+        Key { index: u32::try_from(index).unwrap_or(u32::MAX), serial: self.serial }
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {

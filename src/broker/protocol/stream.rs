@@ -181,10 +181,7 @@ impl SendHalf {
     /// How much more may be queued, in bytes: what the credit covers, so that what
     /// waits for credit stays with the application, and not too much of that.
     pub(super) fn room(&self) -> usize {
-        self.window
-            .covers()
-            .min(SEND_BUFFER)
-            .saturating_sub(self.queue.len)
+        self.window.covers().min(SEND_BUFFER).saturating_sub(self.queue.len)
     }
 
     /// Whether everything that was given has left.
@@ -219,20 +216,11 @@ impl SendHalf {
             self.phase = Phase::Body;
         }
         let data = self.take_data(longest);
-        let end = if self.queue.chunks.is_empty() {
-            self.end.take()
-        } else {
-            None
-        };
+        let end = if self.queue.chunks.is_empty() { self.end.take() } else { None };
         if end.is_some() {
             self.phase = Phase::Done;
         }
-        StreamFrame {
-            stream,
-            head,
-            data,
-            end,
-        }
+        StreamFrame { stream, head, data, end }
     }
 
     fn take_data(&mut self, longest: u32) -> Bytes {

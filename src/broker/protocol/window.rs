@@ -19,10 +19,7 @@ pub(crate) struct SendWindow {
 impl SendWindow {
     pub(crate) fn new(initial: u32) -> Self {
         let initial = u64::from(initial);
-        Self {
-            credit: initial,
-            smallest_part: SMALLEST_PART.min(initial / 4),
-        }
+        Self { credit: initial, smallest_part: SMALLEST_PART.min(initial / 4) }
     }
 
     /// Bytes of data that the credit covers, in one frame.
@@ -70,12 +67,7 @@ pub(crate) struct RecvWindow {
 impl RecvWindow {
     pub(crate) fn new(initial: u32) -> Self {
         let initial = u64::from(initial);
-        Self {
-            size: initial,
-            open: initial,
-            owed: 0,
-            initial,
-        }
+        Self { size: initial, open: initial, owed: 0, initial }
     }
 
     /// Accounts for a frame that arrived.
@@ -160,11 +152,7 @@ mod tests {
         let mut window = SendWindow::new(16 * 1024);
         window.take(16 * 1024 - 200);
         assert_eq!(window.part_of(5000, 65536), None);
-        assert_eq!(
-            window.part_of(100, 65536),
-            Some(100),
-            "but a whole small one goes"
-        );
+        assert_eq!(window.part_of(100, 65536), Some(100), "but a whole small one goes");
     }
 
     #[test]
@@ -179,16 +167,11 @@ mod tests {
                 while let Some(part) = send.part_of(pending, 700) {
                     send.take(part);
                     pending -= part;
-                    recv.receive(FRAME_COST + part as u64)
-                        .expect("within the window");
+                    recv.receive(FRAME_COST + part as u64).expect("within the window");
                     worth = recv.consume(FRAME_COST + part as u64);
                 }
-                assert!(
-                    worth || pending == 0,
-                    "{initial}: both wait with {pending} left"
-                );
-                send.add(recv.give(initial, &mut pool))
-                    .expect("no overflow");
+                assert!(worth || pending == 0, "{initial}: both wait with {pending} left");
+                send.add(recv.give(initial, &mut pool)).expect("no overflow");
             }
         }
     }

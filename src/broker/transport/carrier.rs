@@ -76,10 +76,7 @@ pub enum CarrierError {
 
 impl CarrierError {
     /// Whether the peer said something wrong, rather than nothing.
-    #[cfg_attr(
-        not(feature = "host"),
-        expect(dead_code, reason = "only hosts tell the two apart")
-    )]
+    #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "only hosts tell the two apart"))]
     pub(crate) fn is_peers_fault(&self) -> bool {
         !matches!(self, Self::Io(_))
     }
@@ -141,11 +138,7 @@ impl Carrier {
         };
         let (head, send) = sender.send_request(request, false)?;
         let connection = Connection::Client(connection);
-        Ok(Self {
-            connection,
-            send: Some(send),
-            receive: Some(Receive::Head(head)),
-        })
+        Ok(Self { connection, send: Some(send), receive: Some(Receive::Head(head)) })
     }
 
     /// Waits for the peer to start a trunk on a connection: the side that serves
@@ -171,11 +164,7 @@ impl Carrier {
             }
             let send = Some(respond.send_response(grpc_response(None), false)?);
             let receive = Some(Receive::Body(request.into_body()));
-            return Ok(Self {
-                connection: Connection::Server(connection),
-                send,
-                receive,
-            });
+            return Ok(Self { connection: Connection::Server(connection), send, receive });
         }
     }
 
@@ -300,9 +289,7 @@ impl fmt::Debug for Carrier {
             Connection::Client(_) => "dialled",
             Connection::Server(_) => "accepted",
         };
-        f.debug_struct("Carrier")
-            .field("side", &side)
-            .finish_non_exhaustive()
+        f.debug_struct("Carrier").field("side", &side).finish_non_exhaustive()
     }
 }
 
@@ -337,10 +324,7 @@ fn end_of(trailers: Result<Option<HeaderMap>, h2::Error>) -> Option<Result<Bytes
 
 fn check_status(headers: &HeaderMap) -> Result<(), CarrierError> {
     let status = headers.get("grpc-status");
-    match status
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse().ok())
-    {
+    match status.and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok()) {
         None | Some(0) => Ok(()),
         Some(status) => Err(CarrierError::Status(status)),
     }

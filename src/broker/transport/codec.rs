@@ -44,18 +44,12 @@ impl Encoder {
     pub(super) fn push(&mut self, frame: Frame) {
         let (message, data) = convert::encode(frame);
         let fields = message.encoded_len();
-        let data_len = if data.is_empty() {
-            0
-        } else {
-            data_field_len(data.len())
-        };
+        let data_len = if data.is_empty() { 0 } else { data_field_len(data.len()) };
         let before = self.batch.len();
-        self.batch
-            .reserve(PREFIX + fields + data_len.min(SEND_SHARED_FROM + 16));
+        self.batch.reserve(PREFIX + fields + data_len.min(SEND_SHARED_FROM + 16));
         self.batch.put_u8(0);
         // Limits keep a frame far below 4 GiB.
-        self.batch
-            .put_u32(u32::try_from(fields + data_len).unwrap_or(u32::MAX));
+        self.batch.put_u32(u32::try_from(fields + data_len).unwrap_or(u32::MAX));
         message.encode_raw(&mut self.batch);
         if !data.is_empty() {
             prost::encoding::encode_key(
@@ -116,11 +110,7 @@ impl Decoder {
         // A head and an end, each within the limit, and data. Encoding metadata
         // takes less than the 32 bytes a field that the limit counts.
         let longest = limits.frame_data as usize + 2 * limits.metadata as usize + 1024;
-        Self {
-            chunks: Chunks::default(),
-            expected: None,
-            longest: longest.max(LONGEST_HELLO),
-        }
+        Self { chunks: Chunks::default(), expected: None, longest: longest.max(LONGEST_HELLO) }
     }
 
     pub(super) fn push(&mut self, chunk: Bytes) {
@@ -237,10 +227,7 @@ mod tests {
     }
 
     fn frames() -> Vec<Frame> {
-        let entry = Entry {
-            name: "key-bin".into(),
-            value: Bytes::from_static(&[0, 255, 7]),
-        };
+        let entry = Entry { name: "key-bin".into(), value: Bytes::from_static(&[0, 255, 7]) };
         let head = RequestHead {
             channel: id(1),
             path: "/a.B/C".into(),
@@ -250,33 +237,15 @@ mod tests {
             depth: 3,
         };
         let stream = |data: usize, head, end| {
-            Frame::Stream(StreamFrame {
-                stream: id(3),
-                head,
-                data: vec![9u8; data].into(),
-                end,
-            })
+            Frame::Stream(StreamFrame { stream: id(3), head, data: vec![9u8; data].into(), end })
         };
         vec![
             stream(10, Some(Head::Request(head)), Some(End::default())),
             stream(4096, None, None),
             stream(65536, None, None),
-            stream(
-                40000,
-                None,
-                Some(End {
-                    grpc_status: Some(5),
-                    ..End::default()
-                }),
-            ),
-            Frame::Credit {
-                stream: id(3),
-                bytes: 7,
-            },
-            Frame::GoAway {
-                code: Code::GoingAway,
-                message: "bye".into(),
-            },
+            stream(40000, None, Some(End { grpc_status: Some(5), ..End::default() })),
+            Frame::Credit { stream: id(3), bytes: 7 },
+            Frame::GoAway { code: Code::GoingAway, message: "bye".into() },
         ]
     }
 
@@ -306,12 +275,7 @@ mod tests {
     #[test]
     fn a_large_payload_is_not_copied_on_its_way_out() {
         let data = Bytes::from(vec![1u8; 60_000]);
-        let frame = StreamFrame {
-            stream: id(2),
-            head: None,
-            data: data.clone(),
-            end: None,
-        };
+        let frame = StreamFrame { stream: id(2), head: None, data: data.clone(), end: None };
         let mut encoder = Encoder::default();
         encoder.push(Frame::Stream(frame));
         let _fields = encoder.pop().expect("the fields");
@@ -321,12 +285,7 @@ mod tests {
     #[test]
     fn a_small_payload_does_not_keep_the_buffer_that_it_was_read_into() {
         let data = Bytes::from(vec![1u8; 100]);
-        let frame = StreamFrame {
-            stream: id(2),
-            head: None,
-            data,
-            end: None,
-        };
+        let frame = StreamFrame { stream: id(2), head: None, data, end: None };
         let mut encoder = Encoder::default();
         encoder.push(Frame::Stream(frame));
         let chunk = encoder.pop().expect("one chunk");

@@ -34,11 +34,7 @@ fn to_wire(frame: Frame) -> (wire::Frame, Bytes) {
     let control = match frame {
         Frame::Stream(frame) => return stream_to_wire(frame),
         Frame::Hello(hello) => wire::frame::Control::Hello(hello_to_wire(hello)),
-        Frame::Open {
-            channel,
-            target,
-            kind,
-        } => wire::frame::Control::Open(wire::Open {
+        Frame::Open { channel, target, kind } => wire::frame::Control::Open(wire::Open {
             channel: channel.get(),
             target: Some(match target {
                 Target::Service(name) => wire::open::Target::Service(name),
@@ -54,28 +50,20 @@ fn to_wire(frame: Frame) -> (wire::Frame, Bytes) {
             channel: channel.get(),
             code: code_to_wire(code),
         }),
-        Frame::Credit { stream, bytes } => wire::frame::Control::Credit(wire::Credit {
-            stream: stream.get(),
-            bytes,
-        }),
+        Frame::Credit { stream, bytes } => {
+            wire::frame::Control::Credit(wire::Credit { stream: stream.get(), bytes })
+        }
         Frame::Reset { stream, code } => wire::frame::Control::Reset(wire::Reset {
             stream: stream.get(),
             code: code_to_wire(code),
         }),
         Frame::Ping(token) => wire::frame::Control::Ping(wire::Ping { token }),
         Frame::Pong(token) => wire::frame::Control::Pong(wire::Ping { token }),
-        Frame::GoAway { code, message } => wire::frame::Control::GoAway(wire::GoAway {
-            code: code_to_wire(code),
-            message,
-        }),
+        Frame::GoAway { code, message } => {
+            wire::frame::Control::GoAway(wire::GoAway { code: code_to_wire(code), message })
+        }
     };
-    (
-        wire::Frame {
-            control: Some(control),
-            ..wire::Frame::default()
-        },
-        Bytes::new(),
-    )
+    (wire::Frame { control: Some(control), ..wire::Frame::default() }, Bytes::new())
 }
 
 fn stream_to_wire(frame: StreamFrame) -> (wire::Frame, Bytes) {
@@ -86,9 +74,7 @@ fn stream_to_wire(frame: StreamFrame) -> (wire::Frame, Bytes) {
             metadata: metadata_to_wire(head.metadata),
             timeout_us: head.timeout.map_or(0, |timeout| {
                 // 0 would be no deadline; one that has passed is the shortest.
-                u64::try_from(timeout.as_micros())
-                    .unwrap_or(u64::MAX)
-                    .max(1)
+                u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX).max(1)
             }),
             parent: head.parent.map_or(0, Id::get),
             depth: head.depth,
@@ -103,15 +89,7 @@ fn stream_to_wire(frame: StreamFrame) -> (wire::Frame, Bytes) {
         grpc_status: end.grpc_status,
     });
     let stream = frame.stream.get();
-    (
-        wire::Frame {
-            stream,
-            head,
-            end,
-            ..wire::Frame::default()
-        },
-        frame.data,
-    )
+    (wire::Frame { stream, head, end, ..wire::Frame::default() }, frame.data)
 }
 
 /// Reads a message, and checks its shape. Its data is a part of the buffer, if the
@@ -121,13 +99,7 @@ pub(super) fn decode(buffer: impl Buf) -> Result<Frame, Violation> {
 }
 
 fn from_wire(message: wire::Frame) -> Result<Frame, Violation> {
-    let wire::Frame {
-        stream,
-        head,
-        data,
-        end,
-        control,
-    } = message;
+    let wire::Frame { stream, head, data, end, control } = message;
     let stream = Id::new(stream);
     match (stream, control) {
         (Some(stream), None) => {
@@ -136,12 +108,7 @@ fn from_wire(message: wire::Frame) -> Result<Frame, Violation> {
                 trailers: metadata_from_wire(end.trailers),
                 grpc_status: end.grpc_status,
             });
-            Ok(Frame::Stream(StreamFrame {
-                stream,
-                head,
-                data,
-                end,
-            }))
+            Ok(Frame::Stream(StreamFrame { stream, head, data, end }))
         }
         (None, Some(control)) if head.is_none() && data.is_empty() && end.is_none() => {
             control_from_wire(control)
@@ -168,24 +135,20 @@ fn control_from_wire(control: wire::frame::Control) -> Result<Frame, Violation> 
                 None => return Err(Violation::Malformed),
             },
         },
-        Control::Close(close) => Frame::Close {
-            channel: id(close.channel)?,
-            code: code_from_wire(close.code),
-        },
-        Control::Credit(credit) => Frame::Credit {
-            stream: id(credit.stream)?,
-            bytes: credit.bytes,
-        },
-        Control::Reset(reset) => Frame::Reset {
-            stream: id(reset.stream)?,
-            code: code_from_wire(reset.code),
-        },
+        Control::Close(close) => {
+            Frame::Close { channel: id(close.channel)?, code: code_from_wire(close.code) }
+        }
+        Control::Credit(credit) => {
+            Frame::Credit { stream: id(credit.stream)?, bytes: credit.bytes }
+        }
+        Control::Reset(reset) => {
+            Frame::Reset { stream: id(reset.stream)?, code: code_from_wire(reset.code) }
+        }
         Control::Ping(ping) => Frame::Ping(ping.token),
         Control::Pong(ping) => Frame::Pong(ping.token),
-        Control::GoAway(away) => Frame::GoAway {
-            code: code_from_wire(away.code),
-            message: away.message,
-        },
+        Control::GoAway(away) => {
+            Frame::GoAway { code: code_from_wire(away.code), message: away.message }
+        }
     })
 }
 
@@ -210,10 +173,7 @@ fn head_from_wire(head: wire::frame::Head) -> Result<Head, Violation> {
 }
 
 fn metadata_to_wire(metadata: Metadata) -> Vec<wire::Header> {
-    let header = |entry: Entry| wire::Header {
-        name: entry.name,
-        value: entry.value,
-    };
+    let header = |entry: Entry| wire::Header { name: entry.name, value: entry.value };
     metadata.0.into_iter().map(header).collect()
 }
 
@@ -245,9 +205,7 @@ fn hello_to_wire(hello: Hello) -> wire::Hello {
             metadata: limits.metadata,
             depth: limits.depth,
         }),
-        run: hello
-            .run
-            .map_or_else(Bytes::new, |run| Bytes::copy_from_slice(&run)),
+        run: hello.run.map_or_else(Bytes::new, |run| Bytes::copy_from_slice(&run)),
         name: hello.name,
         version: hello.version,
         services: hello.services,

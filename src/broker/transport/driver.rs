@@ -78,7 +78,8 @@ pub(crate) async fn drive(
         encoder: Encoder::default(),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         events: Vec::new(),
-        link: link.clone(),
+        _closed: Closed(link.clone()),
+        link,
         carrier,
         lost: None,
     };
@@ -90,9 +91,7 @@ pub(crate) async fn drive(
         {
             reason = EndReason::Lost(Some(cause));
         }
-        driver.link.drive(&mut driver.events, |connection| {
-            connection.handle_lost(reason)
-        });
+        driver.link.drive(&mut driver.events, |connection| connection.handle_lost(reason));
         driver.dispatch(&mut acceptor);
     }
     // Whatever could not be told in time is lost with the connection.
@@ -110,6 +109,17 @@ struct Driver {
     /// Why the connection can carry no more. What has arrived before that is
     /// still to be taken in.
     lost: Option<EndReason>,
+    /// The last to be dropped, after the connection.
+    _closed: Closed,
+}
+
+/// Says that the connection is closed when it is dropped.
+struct Closed(Link);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.0.set_phase(Phase::Closed);
+    }
 }
 
 impl Driver {
@@ -173,9 +183,7 @@ impl Driver {
             let (frames, violation) = self.decode();
             let now = clock::now();
             self.link.drive(&mut self.events, |connection| {
-                frames
-                    .into_iter()
-                    .for_each(|frame| connection.handle_frame(frame, now));
+                frames.into_iter().for_each(|frame| connection.handle_frame(frame, now));
                 if let Some(violation) = violation {
                     connection.handle_violation(violation);
                 }
@@ -219,20 +227,12 @@ impl Driver {
     /// Sends what the connection has room for. Returns whether it sent anything.
     fn transmit(&mut self, cx: &mut Context<'_>) -> Result<bool, CarrierError> {
         let mut sent = false;
-        while self
-            .link
-            .drive(&mut self.events, |connection| connection.wants_transmit())
-        {
+        while self.link.drive(&mut self.events, |connection| connection.wants_transmit()) {
             let Poll::Ready(room) = self.carrier.poll_room(cx) else {
                 break;
             };
             let room = room?;
-            let Self {
-                link,
-                events,
-                encoder,
-                ..
-            } = self;
+            let Self { link, events, encoder, .. } = self;
             link.drive(events, |connection| {
                 while encoder.len() < room {
                     let Some(frame) = connection.poll_transmit() else {
@@ -267,12 +267,7 @@ impl Driver {
                 acceptor.ended();
                 self.link.set_phase(Phase::Ended);
             }
-            Event::Opened {
-                channel,
-                target,
-                kind,
-                stream,
-            } => {
+            Event::Opened { channel, target, kind, stream } => {
                 if let Err(code) = acceptor.opened(channel, target, kind, stream) {
                     self.link.drive(&mut self.events, |connection| {
                         connection.refuse(channel, code);
@@ -283,11 +278,7 @@ impl Driver {
                 }
             }
             Event::Closed { channel } => acceptor.closed(channel),
-            Event::Called {
-                stream,
-                channel,
-                head,
-            } => acceptor.called(stream, channel, head),
+            Event::Called { stream, channel, head } => acceptor.called(stream, channel, head),
             // These are the link's own.
             Event::Changed(_) | Event::Pong(_) => {}
         }
@@ -301,10 +292,7 @@ impl Driver {
                 return Poll::Ready(());
             }
             let mut progress = self.transmit(cx).unwrap_or(false);
-            if !self
-                .link
-                .drive(&mut self.events, |connection| connection.wants_transmit())
-            {
+            if !self.link.drive(&mut self.events, |connection| connection.wants_transmit()) {
                 progress |= self.carrier.finish();
             }
             if self.carrier.is_receiving() {
@@ -320,9 +308,7 @@ impl Driver {
 /// A driver that is dropped, because its runtime is, ends the trunk.
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.link.drive(&mut self.events, |connection| {
-            connection.handle_lost(EndReason::Closed)
-        });
+        self.link.drive(&mut self.events, |connection| connection.handle_lost(EndReason::Closed));
         self.link.set_phase(Phase::Ended);
     }
 }

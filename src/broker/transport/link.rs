@@ -40,7 +40,10 @@ pub(crate) enum Phase {
     GoingAway,
     /// No new calls, and none runs.
     Drained,
+    /// Nothing goes on any more; the connection may still be closing.
     Ended,
+    /// The connection is closed, and its task is gone.
+    Closed,
 }
 
 /// A trunk, seen from the tasks that use it. Cheap to clone.
@@ -84,12 +87,7 @@ impl Link {
             next_ping: 1,
         };
         let phase = watch::Sender::new(Phase::Connecting);
-        Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                phase,
-            }),
-        }
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), phase }) }
     }
 
     /// Follows the life of the trunk.
@@ -220,10 +218,7 @@ impl Link {
             (state.driver_to_wake(), wakers)
         };
         // Whoever still writes the request must see that it is over.
-        [driver, wakers.read, wakers.write]
-            .into_iter()
-            .flatten()
-            .for_each(Waker::wake);
+        [driver, wakers.read, wakers.write].into_iter().flatten().for_each(Waker::wake);
     }
 
     /// Ready when the stream has failed or is gone, which a handler should know.
@@ -362,11 +357,7 @@ impl Link {
 
 impl State {
     fn driver_to_wake(&mut self) -> Option<Waker> {
-        if self.connection.wants_driver() {
-            self.driver.take()
-        } else {
-            None
-        }
+        if self.connection.wants_driver() { self.driver.take() } else { None }
     }
 
     fn wakers_of(&mut self, key: StreamKey) -> &mut Wakers {
@@ -378,11 +369,7 @@ impl State {
     }
 
     fn take_wakers(&mut self, key: StreamKey) -> Wakers {
-        let wakers = self
-            .wakers
-            .get_mut(key.slot())
-            .map(std::mem::take)
-            .unwrap_or_default();
+        let wakers = self.wakers.get_mut(key.slot()).map(std::mem::take).unwrap_or_default();
         if self.wakers.len() > 64 && self.connection.counts().streams == 0 {
             self.wakers = Vec::new();
         }

@@ -31,9 +31,7 @@ const STDERR: &str = "trunkline::plugin::stderr";
 
 /// Only a bound for what must not hang; nothing waits for it to pass.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future)
-        .await
-        .expect("this takes for ever")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("this takes for ever")
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,17 +55,11 @@ impl Log {
 
     fn of(&self, target: &str) -> Vec<Logged> {
         let all = self.0.lock();
-        all.iter()
-            .filter(|logged| logged.target == target)
-            .cloned()
-            .collect()
+        all.iter().filter(|logged| logged.target == target).cloned().collect()
     }
 
     fn messages(&self, target: &str) -> Vec<String> {
-        self.of(target)
-            .into_iter()
-            .map(|logged| logged.message)
-            .collect()
+        self.of(target).into_iter().map(|logged| logged.message).collect()
     }
 }
 
@@ -109,14 +101,9 @@ fn pumped() -> (OutputPump, PipeWriter, PipeWriter) {
 
 async fn run(script: &str) -> (Child, OutputPump) {
     let command = PluginCommand::new("/bin/sh").args(["-c", script]);
-    let process = soon(Process::spawn(&command, BTreeMap::new()))
-        .await
-        .unwrap();
+    let process = soon(Process::spawn(&command, BTreeMap::new())).await.unwrap();
     let span = tracing::info_span!("plugin");
-    (
-        process.child,
-        OutputPump::start(process.stdout, process.stderr, &span),
-    )
+    (process.child, OutputPump::start(process.stdout, process.stderr, &span))
 }
 
 #[tokio::test]
@@ -129,11 +116,7 @@ async fn every_line_is_an_event_in_the_plugins_span() {
     soon(pump.stop()).await;
     assert_eq!(log.messages(STDOUT), ["one", "", "two"]);
     assert_eq!(log.messages(STDERR), [r"\xff\u{1b}[31mred"]);
-    assert!(
-        log.of(STDOUT)
-            .iter()
-            .all(|logged| logged.span == Some("plugin"))
-    );
+    assert!(log.of(STDOUT).iter().all(|logged| logged.span == Some("plugin")));
     assert!(log.of(STDOUT).iter().all(|logged| !logged.continues));
     assert_eq!(tail.text(), r"\xff\u{1b}[31mred");
 }
@@ -146,11 +129,7 @@ async fn a_plugin_that_writes_a_megabyte_on_one_line_is_never_blocked() {
     soon(pump.stop()).await;
     let pieces = log.of(STDOUT);
     let (last, others) = pieces.split_last().unwrap();
-    assert!(
-        others
-            .iter()
-            .all(|piece| piece.continues && piece.message.len() == LONGEST_PIECE)
-    );
+    assert!(others.iter().all(|piece| piece.continues && piece.message.len() == LONGEST_PIECE));
     assert!(!last.continues);
     assert_eq!(others.len() * LONGEST_PIECE + last.message.len(), 1_000_000);
 }
@@ -220,8 +199,5 @@ fn a_writer_without_end_cannot_keep_the_pump_from_ending() {
     lines.finish(|piece| Sink::Stdout.take(piece));
     assert_eq!(log.of(STDOUT).len(), MOST_DRAINED / LONGEST_PIECE);
     let reported = log.messages("trunkline::host::output");
-    assert!(
-        reported[0].contains("the rest is not logged"),
-        "{reported:?}"
-    );
+    assert!(reported[0].contains("the rest is not logged"), "{reported:?}");
 }

@@ -22,9 +22,7 @@ use crate::host::pin::Sha256Pin;
 const LONG: Duration = Duration::from_secs(60);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LONG, future)
-        .await
-        .expect("this takes for ever")
+    tokio::time::timeout(LONG, future).await.expect("this takes for ever")
 }
 
 fn shell(script: &str) -> PluginCommand {
@@ -74,18 +72,11 @@ async fn obstacle_of(command: &PluginCommand) -> ExecObstacle {
 
 #[tokio::test]
 async fn the_trunk_is_the_childs_standard_input_in_both_directions() {
-    let mut process = spawn(&shell("read line; echo \"$line yourself\" >&0"))
-        .await
-        .unwrap();
+    let mut process = spawn(&shell("read line; echo \"$line yourself\" >&0")).await.unwrap();
     process.trunk.write_all(b"hello\n").await.unwrap();
     let mut answer = String::new();
-    soon(process.trunk.read_to_string(&mut answer))
-        .await
-        .unwrap();
-    assert_eq!(
-        answer, "hello yourself\n",
-        "and then the end, as nobody else holds the trunk"
-    );
+    soon(process.trunk.read_to_string(&mut answer)).await.unwrap();
+    assert_eq!(answer, "hello yourself\n", "and then the end, as nobody else holds the trunk");
 }
 
 #[tokio::test]
@@ -95,10 +86,7 @@ async fn the_exit_is_told_again_and_again() {
     assert_eq!(soon(process.child.wait()).await.code, Some(3));
 
     let mut process = spawn(&shell("kill -SEGV $$")).await.unwrap();
-    assert_eq!(
-        soon(process.child.wait()).await.signal,
-        Some(Signal::SEGV.as_raw())
-    );
+    assert_eq!(soon(process.child.wait()).await.signal, Some(Signal::SEGV.as_raw()));
 }
 
 #[tokio::test]
@@ -124,11 +112,7 @@ async fn an_interrupt_in_the_hosts_terminal_does_not_reach_the_child() {
 async fn what_a_child_leaves_behind_is_killed_when_it_exits() {
     let mut process = spawn(&shell("sleep 1000 & exit 3")).await.unwrap();
     assert_eq!(soon(process.child.wait()).await.code, Some(3));
-    assert_eq!(
-        rest(&mut process.stdout).await,
-        "",
-        "the sleep had held the pipe open"
-    );
+    assert_eq!(rest(&mut process.stdout).await, "", "the sleep had held the pipe open");
 }
 
 #[tokio::test]
@@ -140,10 +124,7 @@ async fn dropping_the_child_kills_its_group_and_leaves_no_zombie() {
     drop(process.child);
     assert_eq!(rest(&mut process.stdout).await, "");
     let exit = *soon(exit.wait_for(Option::is_some)).await.unwrap();
-    assert_eq!(
-        exit.and_then(|exit| exit.signal),
-        Some(Signal::KILL.as_raw())
-    );
+    assert_eq!(exit.and_then(|exit| exit.signal), Some(Signal::KILL.as_raw()));
     assert_eq!(rustix::process::test_kill_process(pid), Err(Errno::SRCH));
 }
 
@@ -158,15 +139,9 @@ fn tearing_the_runtime_down_kills_the_child_and_leaves_no_zombie() {
     });
     drop(runtime);
 
-    let another = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let another = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let exit = another.block_on(async { *soon(exit.wait_for(Option::is_some)).await.unwrap() });
-    assert_eq!(
-        exit.and_then(|exit| exit.signal),
-        Some(Signal::KILL.as_raw())
-    );
+    assert_eq!(exit.and_then(|exit| exit.signal), Some(Signal::KILL.as_raw()));
     assert_eq!(rustix::process::test_kill_process(pid), Err(Errno::SRCH));
 }
 
@@ -174,11 +149,7 @@ fn tearing_the_runtime_down_kills_the_child_and_leaves_no_zombie() {
 fn a_child_that_nobody_waits_for_any_more_is_killed_at_birth() {
     let (_ours, theirs) = StdUnixStream::pair().unwrap();
     let command = shell("sleep 1000");
-    let order = Order {
-        command,
-        announced: BTreeMap::new(),
-        trunk: theirs.into(),
-    };
+    let order = Order { command, announced: BTreeMap::new(), trunk: theirs.into() };
     let (born, birth) = oneshot::channel();
     drop(birth);
     let (done, wait) = mpsc::channel();
@@ -210,10 +181,7 @@ fn a_child_that_somebody_else_has_reaped_has_an_unknown_exit_and_gets_no_signal(
 #[tokio::test]
 async fn the_child_inherits_no_descriptor_of_the_host() {
     const LIST: &str = "ls /proc/$$/fd; :";
-    let here = std::process::Command::new("/bin/sh")
-        .args(["-c", LIST])
-        .output()
-        .unwrap();
+    let here = std::process::Command::new("/bin/sh").args(["-c", LIST]).output().unwrap();
     let here = String::from_utf8(here.stdout).unwrap();
     let _a_plugin_that_runs_already = spawn(&shell("read line")).await.unwrap();
     assert_eq!(output_of(&shell(LIST)).await, here);
@@ -223,35 +191,21 @@ async fn the_child_inherits_no_descriptor_of_the_host() {
 
 #[tokio::test]
 async fn the_environment_is_what_the_policy_says() {
-    let env = PluginCommand::new("env")
-        .env("PLUGIN_COLOUR", "red")
-        .env("TRUNKLINE_X", "mine");
+    let env = PluginCommand::new("env").env("PLUGIN_COLOUR", "red").env("TRUNKLINE_X", "mine");
     let cleared = env.clone().environment(Environment::Clear);
-    assert_eq!(
-        output_of(&cleared).await,
-        "PLUGIN_COLOUR=red\nTRUNKLINE_X=mine\n"
-    );
+    assert_eq!(output_of(&cleared).await, "PLUGIN_COLOUR=red\nTRUNKLINE_X=mine\n");
 
     let path = format!("PATH={}\n", std::env::var("PATH").unwrap());
-    let allowed = env
-        .clone()
-        .environment(Environment::Allow(vec!["PATH".into()]));
-    assert_eq!(
-        output_of(&allowed).await,
-        path.clone() + "PLUGIN_COLOUR=red\nTRUNKLINE_X=mine\n"
-    );
+    let allowed = env.clone().environment(Environment::Allow(vec!["PATH".into()]));
+    assert_eq!(output_of(&allowed).await, path.clone() + "PLUGIN_COLOUR=red\nTRUNKLINE_X=mine\n");
     assert!(output_of(&env).await.contains(&path));
-    assert_eq!(
-        output_of(&allowed.env("PATH", "/bin")).await.lines().next(),
-        Some("PATH=/bin")
-    );
+    assert_eq!(output_of(&allowed.env("PATH", "/bin")).await.lines().next(), Some("PATH=/bin"));
 }
 
 #[tokio::test]
 async fn what_the_host_announces_wins_over_what_the_command_sets() {
-    let command = PluginCommand::new("env")
-        .environment(Environment::Clear)
-        .env("TRUNKLINE_X", "mine");
+    let command =
+        PluginCommand::new("env").environment(Environment::Clear).env("TRUNKLINE_X", "mine");
     let announced = BTreeMap::from([("TRUNKLINE_X".into(), "the host's".into())]);
     let mut process = soon(Process::spawn(&command, announced)).await.unwrap();
     assert_eq!(rest(&mut process.stdout).await, "TRUNKLINE_X=the host's\n");
@@ -269,17 +223,9 @@ async fn a_relative_program_is_found_although_the_child_works_elsewhere() {
 
 #[tokio::test]
 async fn a_missing_program_is_not_found() {
-    for missing in [
-        "/nonexistent/plugin",
-        "no-such-plugin-anywhere",
-        "",
-        "/bin/sh/plugin",
-    ] {
+    for missing in ["/nonexistent/plugin", "no-such-plugin-anywhere", "", "/bin/sh/plugin"] {
         let error = spawn(&PluginCommand::new(missing)).await.unwrap_err();
-        assert!(
-            matches!(error, LaunchError::NotFound { .. }),
-            "{missing}: {error:?}"
-        );
+        assert!(matches!(error, LaunchError::NotFound { .. }), "{missing}: {error:?}");
     }
 }
 
@@ -294,10 +240,7 @@ async fn a_file_that_may_not_be_executed_is_refused() {
 
 #[tokio::test]
 async fn a_directory_is_refused() {
-    assert_eq!(
-        obstacle_of(&PluginCommand::new("/bin")).await,
-        ExecObstacle::NotAFile
-    );
+    assert_eq!(obstacle_of(&PluginCommand::new("/bin")).await, ExecObstacle::NotAFile);
     let pinned = PluginCommand::new("/bin").pin(Sha256Pin::new([0; 32]));
     assert_eq!(obstacle_of(&pinned).await, ExecObstacle::NotAFile);
 }
@@ -331,33 +274,20 @@ async fn a_program_that_is_being_written_is_busy() {
 
 #[tokio::test]
 async fn a_working_directory_that_cannot_be_entered_is_told_from_a_missing_program() {
-    for (directory, kind) in [
-        ("/nonexistent", io::ErrorKind::NotFound),
-        ("/bin/sh", io::ErrorKind::NotADirectory),
-    ] {
+    for (directory, kind) in
+        [("/nonexistent", io::ErrorKind::NotFound), ("/bin/sh", io::ErrorKind::NotADirectory)]
+    {
         let error = spawn(&shell(":").current_dir(directory)).await.unwrap_err();
-        let LaunchError::WorkingDirectory {
-            directory: named,
-            source,
-            ..
-        } = error
-        else {
+        let LaunchError::WorkingDirectory { directory: named, source, .. } = error else {
             panic!("{error:?}")
         };
-        assert_eq!(
-            (named.as_path(), source.kind()),
-            (Path::new(directory), kind)
-        );
+        assert_eq!((named.as_path(), source.kind()), (Path::new(directory), kind));
     }
 }
 
 #[tokio::test]
 async fn what_the_system_cannot_take_is_an_error_and_not_a_panic() {
-    for command in [
-        shell("a\0b"),
-        shell(":").env("a\0b", ""),
-        shell(":").current_dir("a\0b"),
-    ] {
+    for command in [shell("a\0b"), shell(":").env("a\0b", ""), shell(":").current_dir("a\0b")] {
         assert!(spawn(&command).await.is_err());
     }
 }
@@ -369,15 +299,8 @@ async fn a_pinned_program_runs_from_its_sealed_copy_and_knows_its_name() {
     let output = output_of(&pinned).await;
     let (name, executed) = output.split_once('\n').unwrap();
     assert_eq!(name, "/bin/sh");
-    assert!(
-        executed.starts_with("/memfd:trunkline-plugin"),
-        "{executed}"
-    );
-    assert_eq!(
-        output_of(&pinned).await,
-        output,
-        "a command can be launched again"
-    );
+    assert!(executed.starts_with("/memfd:trunkline-plugin"), "{executed}");
+    assert_eq!(output_of(&pinned).await, output, "a command can be launched again");
 }
 
 #[tokio::test]
@@ -387,14 +310,7 @@ async fn a_program_with_another_hash_is_not_executed() {
     let wrong = Sha256Pin::new([7; 32]);
     let command = PluginCommand::new("touch").arg(&mark).pin(wrong);
     let error = spawn(&command).await.unwrap_err();
-    let LaunchError::PinMismatch {
-        program,
-        expected,
-        actual,
-    } = error
-    else {
-        panic!("{error:?}")
-    };
+    let LaunchError::PinMismatch { program, expected, actual } = error else { panic!("{error:?}") };
     assert_eq!(expected, wrong);
     assert_eq!(actual, Sha256Pin::of_file(program).unwrap());
     assert!(!mark.exists());
@@ -405,15 +321,8 @@ async fn a_script_cannot_be_pinned() {
     let folder = tempfile::tempdir().unwrap();
     let program = file(&folder, "#!/bin/sh\n", 0o755);
     let pin = Sha256Pin::of_file(&program).unwrap();
-    let error = spawn(&PluginCommand::new(program).pin(pin))
-        .await
-        .unwrap_err();
-    let is_script = matches!(
-        error,
-        LaunchError::PinUnsupported {
-            obstacle: PinObstacle::Script,
-            ..
-        }
-    );
+    let error = spawn(&PluginCommand::new(program).pin(pin)).await.unwrap_err();
+    let is_script =
+        matches!(error, LaunchError::PinUnsupported { obstacle: PinObstacle::Script, .. });
     assert!(is_script, "{error:?}");
 }

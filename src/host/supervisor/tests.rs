@@ -13,11 +13,7 @@ const POLICY: StopPolicy = StopPolicy {
     terminate: Duration::from_secs(10),
     exit_report: Duration::from_secs(5),
 };
-const EXIT: Exit = Exit {
-    code: Some(3),
-    signal: None,
-    core_dumped: false,
-};
+const EXIT: Exit = Exit { code: Some(3), signal: None, core_dumped: false };
 
 #[expect(clippy::disallowed_methods, reason = "the base of a virtual clock")]
 fn base() -> Instant {
@@ -33,10 +29,7 @@ struct Life {
 impl Life {
     fn new() -> Self {
         let now = base();
-        Self {
-            supervisor: Supervisor::new(POLICY),
-            now,
-        }
+        Self { supervisor: Supervisor::new(POLICY), now }
     }
 
     /// A life that has come as far as `stage`, the shortest way.
@@ -113,35 +106,20 @@ const STIMULI: usize = 6;
 /// that stage, with these actions.
 type Edge = (Stage, Option<Event>, Stage, Vec<Action>);
 
-#[expect(clippy::too_many_lines, reason = "a table, one row for each edge")]
 fn edges() -> Vec<Edge> {
     use Event::*;
     use Stage::*;
     let fail = |cause| Action::FailCalls { cause, exit: None };
-    let fail_with_exit = |cause| Action::FailCalls {
-        cause,
-        exit: Some(EXIT),
-    };
-    let end = |cause| Action::ReportEnd {
-        cause,
-        exit: Some(EXIT),
-    };
+    let fail_with_exit = |cause| Action::FailCalls { cause, exit: Some(EXIT) };
+    let end = |cause| Action::ReportEnd { cause, exit: Some(EXIT) };
     let close = |cause| vec![fail(cause), Action::CloseTrunk];
     let kill = Action::Signal(StopSignal::Kill);
     let drop_all = vec![fail(EndCause::Dropped), Action::CloseTrunk, kill];
-    let last_words = vec![
-        fail_with_exit(EndCause::Exited),
-        Action::CloseTrunk,
-        end(EndCause::Exited),
-    ];
+    let last_words =
+        vec![fail_with_exit(EndCause::Exited), Action::CloseTrunk, end(EndCause::Exited)];
     let exited = Exited(EXIT);
     vec![
-        (
-            Running,
-            Some(StopRequested),
-            Draining,
-            vec![Action::SendGoAway],
-        ),
+        (Running, Some(StopRequested), Draining, vec![Action::SendGoAway]),
         (Running, Some(HandleDropped), Killing, drop_all),
         (Running, Some(TrunkEnded), Grace, vec![Action::CloseTrunk]),
         (Running, Some(Drained), Running, vec![]),
@@ -159,51 +137,23 @@ fn edges() -> Vec<Edge> {
         (Draining, Some(exited), Emptying, vec![]),
         (Draining, None, Grace, close(EndCause::Stopped)),
         (Grace, Some(StopRequested), Grace, vec![]),
-        (
-            Grace,
-            Some(HandleDropped),
-            Killing,
-            vec![Action::CloseTrunk, kill],
-        ),
+        (Grace, Some(HandleDropped), Killing, vec![Action::CloseTrunk, kill]),
         (Grace, Some(TrunkEnded), Grace, vec![]),
         (Grace, Some(Drained), Grace, vec![]),
         (Grace, Some(exited), Ended, vec![end(EndCause::Stopped)]),
-        (
-            Grace,
-            None,
-            Terminating,
-            vec![Action::Signal(StopSignal::Terminate)],
-        ),
+        (Grace, None, Terminating, vec![Action::Signal(StopSignal::Terminate)]),
         (Terminating, Some(StopRequested), Terminating, vec![]),
-        (
-            Terminating,
-            Some(HandleDropped),
-            Killing,
-            vec![Action::CloseTrunk, kill],
-        ),
+        (Terminating, Some(HandleDropped), Killing, vec![Action::CloseTrunk, kill]),
         (Terminating, Some(TrunkEnded), Terminating, vec![]),
         (Terminating, Some(Drained), Terminating, vec![]),
-        (
-            Terminating,
-            Some(exited),
-            Ended,
-            vec![end(EndCause::Stopped)],
-        ),
+        (Terminating, Some(exited), Ended, vec![end(EndCause::Stopped)]),
         (Terminating, None, Killing, vec![kill]),
         (Killing, Some(StopRequested), Killing, vec![]),
         (Killing, Some(HandleDropped), Killing, vec![]),
         (Killing, Some(TrunkEnded), Killing, vec![]),
         (Killing, Some(Drained), Killing, vec![]),
         (Killing, Some(exited), Ended, vec![end(EndCause::Dropped)]),
-        (
-            Killing,
-            None,
-            Ended,
-            vec![Action::ReportEnd {
-                cause: EndCause::Dropped,
-                exit: None,
-            }],
-        ),
+        (Killing, None, Ended, vec![Action::ReportEnd { cause: EndCause::Dropped, exit: None }]),
         (Emptying, Some(StopRequested), Emptying, vec![]),
         (Emptying, Some(HandleDropped), Ended, last_words.clone()),
         (Emptying, Some(TrunkEnded), Ended, last_words.clone()),
@@ -222,10 +172,7 @@ fn edges() -> Vec<Edge> {
 #[test]
 fn every_event_in_every_state_does_what_the_table_says() {
     let edges = edges();
-    let pairs: HashSet<_> = edges
-        .iter()
-        .map(|edge| format!("{:?} {:?}", edge.0, edge.1))
-        .collect();
+    let pairs: HashSet<_> = edges.iter().map(|edge| format!("{:?} {:?}", edge.0, edge.1)).collect();
     assert_eq!(pairs.len(), STAGES * STIMULI, "the table has a gap");
     for (from, stimulus, to, actions) in edges {
         let mut life = Life::at(from);
@@ -233,11 +180,7 @@ fn every_event_in_every_state_does_what_the_table_says() {
             Some(event) => life.event(event),
             None => life.time_out(),
         };
-        assert_eq!(
-            (life.stage(), done),
-            (to, actions),
-            "{from:?}, {stimulus:?}"
-        );
+        assert_eq!((life.stage(), done), (to, actions), "{from:?}, {stimulus:?}");
     }
 }
 
@@ -246,10 +189,7 @@ fn every_state_lasts_as_long_as_the_policy_says() {
     assert_eq!(Life::at(Stage::Running).due_in(), None);
     assert_eq!(Life::at(Stage::Draining).due_in(), Some(POLICY.drain));
     assert_eq!(Life::at(Stage::Grace).due_in(), Some(POLICY.grace));
-    assert_eq!(
-        Life::at(Stage::Terminating).due_in(),
-        Some(POLICY.terminate)
-    );
+    assert_eq!(Life::at(Stage::Terminating).due_in(), Some(POLICY.terminate));
     assert_eq!(Life::at(Stage::Killing).due_in(), Some(UNKILLABLE_AFTER));
     assert_eq!(Life::at(Stage::Emptying).due_in(), Some(POLICY.exit_report));
     assert_eq!(Life::at(Stage::Ended).due_in(), None);
@@ -269,24 +209,12 @@ fn a_plugin_that_closes_its_trunk_and_stays_is_taken_down_by_the_ladder() {
     let mut life = Life::at(Stage::Running);
     assert_eq!(life.event(Event::TrunkEnded), [Action::CloseTrunk]);
     let cause = EndCause::TrunkEnded;
-    assert_eq!(
-        life.wait(POLICY.exit_report),
-        [Action::FailCalls { cause, exit: None }]
-    );
+    assert_eq!(life.wait(POLICY.exit_report), [Action::FailCalls { cause, exit: None }]);
     let rest_of_grace = POLICY.grace - POLICY.exit_report;
-    assert_eq!(
-        life.wait(rest_of_grace),
-        [Action::Signal(StopSignal::Terminate)]
-    );
-    assert_eq!(
-        life.wait(POLICY.terminate),
-        [Action::Signal(StopSignal::Kill)]
-    );
+    assert_eq!(life.wait(rest_of_grace), [Action::Signal(StopSignal::Terminate)]);
+    assert_eq!(life.wait(POLICY.terminate), [Action::Signal(StopSignal::Kill)]);
     let exit = Some(EXIT);
-    assert_eq!(
-        life.event(Event::Exited(EXIT)),
-        [Action::ReportEnd { cause, exit }]
-    );
+    assert_eq!(life.event(Event::Exited(EXIT)), [Action::ReportEnd { cause, exit }]);
 }
 
 #[test]
@@ -295,10 +223,7 @@ fn calls_fail_with_the_exit_if_it_is_known_soon_after_the_end_of_the_trunk() {
     drop(life.event(Event::TrunkEnded));
     assert_eq!(life.wait(POLICY.exit_report - Duration::from_millis(1)), []);
     let (cause, exit) = (EndCause::TrunkEnded, Some(EXIT));
-    let expected = [
-        Action::FailCalls { cause, exit },
-        Action::ReportEnd { cause, exit },
-    ];
+    let expected = [Action::FailCalls { cause, exit }, Action::ReportEnd { cause, exit }];
     assert_eq!(life.event(Event::Exited(EXIT)), expected);
 }
 
@@ -318,19 +243,13 @@ fn a_handle_dropped_while_the_exit_is_awaited_fails_the_calls_at_once() {
 
 #[test]
 fn the_exit_may_be_awaited_longer_than_the_grace() {
-    let policy = StopPolicy {
-        exit_report: POLICY.grace * 2,
-        ..POLICY
-    };
+    let policy = StopPolicy { exit_report: POLICY.grace * 2, ..POLICY };
     let mut life = Life::new();
     life.supervisor = Supervisor::new(policy);
     drop(life.event(Event::TrunkEnded));
     assert_eq!(life.time_out(), [Action::Signal(StopSignal::Terminate)]);
     let (cause, exit) = (EndCause::TrunkEnded, Some(EXIT));
-    let expected = [
-        Action::FailCalls { cause, exit },
-        Action::ReportEnd { cause, exit },
-    ];
+    let expected = [Action::FailCalls { cause, exit }, Action::ReportEnd { cause, exit }];
     assert_eq!(life.event(Event::Exited(EXIT)), expected);
 }
 
@@ -344,10 +263,7 @@ fn a_timer_that_fires_late_gives_the_next_step_its_full_time() {
 
 #[test]
 fn a_duration_beyond_the_clock_is_without_end() {
-    let policy = StopPolicy {
-        drain: Duration::MAX,
-        ..POLICY
-    };
+    let policy = StopPolicy { drain: Duration::MAX, ..POLICY };
     let mut life = Life::new();
     life.supervisor = Supervisor::new(policy);
     assert_eq!(life.due_in(), None);

@@ -27,10 +27,7 @@ impl LogSink for Kept {
 
 /// What arrives at a host that wants everything, of what `events` logs.
 async fn heard(level: LevelFilter, events: impl FnOnce()) -> Result<Vec<Record>> {
-    let log = Log::with_options(LogOptions {
-        level,
-        ..LogOptions::default()
-    });
+    let log = Log::with_options(LogOptions { level, ..LogOptions::default() });
     let subscriber = tracing_subscriber::registry().with(HostLogLayer::new(log.clone()));
     tracing::subscriber::with_default(subscriber, events);
     let sink = Arc::new(Kept::default());
@@ -43,10 +40,7 @@ async fn heard(level: LevelFilter, events: impl FnOnce()) -> Result<Vec<Record>>
 }
 
 fn field(name: &'static str, value: impl Into<Value>) -> Field {
-    Field {
-        name: name.into(),
-        value: value.into(),
-    }
+    Field { name: name.into(), value: value.into() }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -110,19 +104,10 @@ async fn a_record_has_the_path_of_its_spans_with_fields_recorded_later() -> Resu
         tracing::info!(parent: None, "third");
     });
     let records = records.await?;
-    let spans = records
-        .into_iter()
-        .map(|record| record.spans)
-        .collect::<Vec<_>>();
-    let span = |name: &'static str, fields| SpanRecord {
-        name: name.into(),
-        fields,
-    };
+    let spans = records.into_iter().map(|record| record.spans).collect::<Vec<_>>();
+    let span = |name: &'static str, fields| SpanRecord { name: name.into(), fields };
     let expected = [
-        vec![
-            span("outer", vec![field("a", 1_u64)]),
-            span("inner", vec![field("text", "t")]),
-        ],
+        vec![span("outer", vec![field("a", 1_u64)]), span("inner", vec![field("text", "t")])],
         vec![span("outer", vec![field("later", true), field("a", 2_u64)])],
         vec![],
     ];
@@ -159,11 +144,7 @@ async fn events_of_the_transport_are_left_out_so_that_the_log_does_not_feed_itse
         tracing::error!(target: "towers::mine", "kept");
         tracing::error!(target: "trunkline::plugin", "kept");
     });
-    let messages = records
-        .await?
-        .into_iter()
-        .map(|record| record.message)
-        .collect::<Vec<_>>();
+    let messages = records.await?.into_iter().map(|record| record.message).collect::<Vec<_>>();
     assert_eq!(messages, ["kept"; 3]);
     Ok(())
 }
@@ -186,10 +167,7 @@ async fn an_event_of_the_log_crate_has_its_own_origin() -> Result {
     let record = records.first().ok_or("one record")?;
     assert_eq!(record.target, "theirs");
     assert_eq!(record.module.as_deref(), Some("theirs::module"));
-    assert_eq!(
-        (record.file.as_deref(), record.line),
-        (Some("theirs.rs"), Some(7))
-    );
+    assert_eq!((record.file.as_deref(), record.line), (Some("theirs.rs"), Some(7)));
     assert!(record.fields.is_empty());
     Ok(())
 }
@@ -206,11 +184,7 @@ async fn a_level_that_the_host_sets_takes_effect_at_once_on_callsites_already_me
 
     let event = || tracing::debug!("debug");
     event();
-    for (level, kept) in [
-        (LevelFilter::DEBUG, 1),
-        (LevelFilter::OFF, 1),
-        (LevelFilter::TRACE, 2),
-    ] {
+    for (level, kept) in [(LevelFilter::DEBUG, 1), (LevelFilter::OFF, 1), (LevelFilter::TRACE, 2)] {
         control.set_level(level);
         while log.level() != level {
             tokio::task::yield_now().await;
@@ -233,10 +207,7 @@ impl<S: Subscriber> Layer<S> for Counting {
 
 #[test]
 fn other_layers_see_what_the_host_does_not_want() {
-    let options = LogOptions {
-        level: LevelFilter::OFF,
-        ..LogOptions::default()
-    };
+    let options = LogOptions { level: LevelFilter::OFF, ..LogOptions::default() };
     let count = Arc::new(Mutex::new(0));
     let events = || {
         tracing::trace!("x");
@@ -244,14 +215,10 @@ fn other_layers_see_what_the_host_does_not_want() {
     };
     // In either order.
     let log = HostLogLayer::new(Log::with_options(options));
-    let subscriber = tracing_subscriber::registry()
-        .with(log)
-        .with(Counting(Arc::clone(&count)));
+    let subscriber = tracing_subscriber::registry().with(log).with(Counting(Arc::clone(&count)));
     tracing::subscriber::with_default(subscriber, events);
     let log = HostLogLayer::new(Log::with_options(options));
-    let subscriber = tracing_subscriber::registry()
-        .with(Counting(Arc::clone(&count)))
-        .with(log);
+    let subscriber = tracing_subscriber::registry().with(Counting(Arc::clone(&count))).with(log);
     tracing::subscriber::with_default(subscriber, events);
     assert_eq!(*count.lock(), 4);
 }

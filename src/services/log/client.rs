@@ -39,11 +39,7 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self {
-            records: 4096,
-            bytes: 4 * 1024 * 1024,
-            level: LevelFilter::INFO,
-        }
+        Self { records: 4096, bytes: 4 * 1024 * 1024, level: LevelFilter::INFO }
     }
 }
 
@@ -107,9 +103,7 @@ impl Log {
 
     /// A log with options of the plugin's choice.
     pub fn with_options(options: LogOptions) -> Self {
-        let most = options
-            .records
-            .clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
+        let most = options.records.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
         let (sender, receiver) = mpsc::channel(most);
         let shared = Shared {
             level: AtomicU8::new(level_to_u8(options.level)),
@@ -121,10 +115,7 @@ impl Log {
             receiver: Mutex::new(Some(receiver)),
             progress: watch::Sender::new(Progress::default()),
         };
-        Self {
-            sender,
-            shared: Arc::new(shared),
-        }
+        Self { sender, shared: Arc::new(shared) }
     }
 
     /// Puts a record into the queue, if the level allows it. Never waits. A
@@ -250,9 +241,7 @@ impl Log {
         let reached = progress
             .wait_for(|now| !now.attached || (now.records >= records && now.dropped >= dropped));
         // The sender is in `self`, so this always ends in a value.
-        let now = reached
-            .await
-            .map_or_else(|_| Progress::default(), |now| *now);
+        let now = reached.await.map_or_else(|_| Progress::default(), |now| *now);
         if now.records < records || now.dropped < dropped {
             return Err(FlushError::Detached);
         }

@@ -28,10 +28,7 @@ impl Record {
     /// Cuts the record down to [`RECORD_BYTES`], adds what was cut to
     /// [`cut`](Self::cut), and gives what the record counts now.
     pub(super) fn clip(&mut self) -> usize {
-        let mut room = Room {
-            left: RECORD_BYTES - RECORD_OVERHEAD,
-            cut: 0,
-        };
+        let mut room = Room { left: RECORD_BYTES - RECORD_OVERHEAD, cut: 0 };
         room.text(&mut self.target);
         for text in [&mut self.file, &mut self.module].into_iter().flatten() {
             room.text(text);
@@ -168,19 +165,13 @@ mod tests {
 
     fn fields(most: usize) -> impl Strategy<Value = Vec<Field>> {
         let field = (".{0,9}", value());
-        let field = field.prop_map(|(name, value)| Field {
-            name: name.into(),
-            value,
-        });
+        let field = field.prop_map(|(name, value)| Field { name: name.into(), value });
         proptest::collection::vec(field, 0..most)
     }
 
     fn spans() -> impl Strategy<Value = Vec<SpanRecord>> {
         let span = (".{0,9}", fields(4));
-        let span = span.prop_map(|(name, fields)| SpanRecord {
-            name: name.into(),
-            fields,
-        });
+        let span = span.prop_map(|(name, fields)| SpanRecord { name: name.into(), fields });
         proptest::collection::vec(span, 0..4)
     }
 
@@ -219,13 +210,7 @@ mod tests {
         assert!(record.message.ends_with("é…"));
         let kept = record.message.len() - MARK.len();
         assert_eq!(record.cut, (2 * RECORD_BYTES - kept) as u64);
-        assert_eq!(
-            record.fields,
-            [Field {
-                name: "a".into(),
-                value: "b".into()
-            }]
-        );
+        assert_eq!(record.fields, [Field { name: "a".into(), value: "b".into() }]);
     }
 
     #[test]

@@ -39,10 +39,7 @@ impl From<Record> for wire::Record {
 impl From<SpanRecord> for wire::Span {
     fn from(span: SpanRecord) -> Self {
         let fields = span.fields.into_iter().map(wire::Field::from).collect();
-        Self {
-            name: span.name.into_owned(),
-            fields,
-        }
+        Self { name: span.name.into_owned(), fields }
     }
 }
 
@@ -58,10 +55,7 @@ impl From<Field> for wire::Field {
             Value::Bytes(bytes) => Wire::Bytes(bytes),
             Value::Debug(text) => Wire::Debug(text),
         };
-        Self {
-            name: field.name.into_owned(),
-            value: Some(value),
-        }
+        Self { name: field.name.into_owned(), value: Some(value) }
     }
 }
 
@@ -81,9 +75,7 @@ impl From<wire::Record> for Record {
     fn from(record: wire::Record) -> Self {
         let since = Duration::from_nanos(record.time_unix_nanos);
         Self {
-            time: UNIX_EPOCH
-                .checked_add(since)
-                .unwrap_or(SystemTime::UNIX_EPOCH),
+            time: UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH),
             level: level_from_wire(record.level()),
             target: record.target.into(),
             message: record.message,
@@ -100,10 +92,7 @@ impl From<wire::Record> for Record {
 impl From<wire::Span> for SpanRecord {
     fn from(span: wire::Span) -> Self {
         let fields = span.fields.into_iter().map(Field::from).collect();
-        Self {
-            name: span.name.into(),
-            fields,
-        }
+        Self { name: span.name.into(), fields }
     }
 }
 
@@ -122,10 +111,7 @@ impl From<wire::Field> for Field {
             // A type of a newer plugin. The name still says something.
             None => Value::Debug("?".to_owned()),
         };
-        Self {
-            name: field.name.into(),
-            value,
-        }
+        Self { name: field.name.into(), value }
     }
 }
 

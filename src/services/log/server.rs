@@ -56,11 +56,7 @@ impl LogService {
             cut: AtomicU64::new(0),
         });
         let control = LogControl { shared };
-        let handler = Handler {
-            sink,
-            plugin: plugin.into().into(),
-            control: control.clone(),
-        };
+        let handler = Handler { sink, plugin: plugin.into().into(), control: control.clone() };
         let server = log_server::LogServer::new(handler).max_decoding_message_size(BATCH_BYTES);
         Self { server, control }
     }
@@ -173,9 +169,7 @@ impl log_server::Log for Handler {
             level,
             ack: wire::Ack::default(),
         };
-        Ok(Response::new(
-            stream::try_unfold(attached, Attached::next).boxed(),
-        ))
+        Ok(Response::new(stream::try_unfold(attached, Attached::next).boxed()))
     }
 }
 
@@ -209,11 +203,7 @@ impl Attached {
     }
 
     fn take(&mut self, batch: wire::Batch) {
-        let Handler {
-            sink,
-            plugin,
-            control,
-        } = &self.handler;
+        let Handler { sink, plugin, control } = &self.handler;
         let counts = &control.shared;
         self.ack.records += batch.records.len() as u64;
         self.ack.dropped = self.ack.dropped.saturating_add(batch.dropped);

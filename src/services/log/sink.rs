@@ -161,14 +161,8 @@ mod tests {
         record.file = Some("src/disk.rs".into());
         record.line = Some(7);
         record.spans = vec![
-            SpanRecord {
-                name: "outer".into(),
-                fields: vec![record.fields[0].clone()],
-            },
-            SpanRecord {
-                name: "inner".into(),
-                fields: vec![],
-            },
+            SpanRecord { name: "outer".into(), fields: vec![record.fields[0].clone()] },
+            SpanRecord { name: "inner".into(), fields: vec![] },
         ];
         tracing::subscriber::with_default(subscriber, || {
             TracingSink.record("p", record);

@@ -57,9 +57,7 @@ impl Worker {
     pub(super) fn new(shared: &Arc<Shared>) -> Option<Self> {
         let mut place = shared.receiver.lock();
         let queue = place.take()?;
-        shared
-            .progress
-            .send_modify(|progress| progress.attached = true);
+        shared.progress.send_modify(|progress| progress.attached = true);
         let before = *shared.progress.borrow();
         Some(Self {
             shared: Arc::clone(shared),
@@ -74,12 +72,8 @@ impl Worker {
 
     pub(super) async fn run<T: Channel>(mut self, channel: T) -> Result<(), LogError> {
         let (batches, stream) = mpsc::channel(1);
-        let attached = LogClient::new(channel)
-            .attach(ReceiverStream::new(stream))
-            .await;
-        let mut directives = attached
-            .map_err(|status| LogError::Ended(Some(status)))?
-            .into_inner();
+        let attached = LogClient::new(channel).attach(ReceiverStream::new(stream)).await;
+        let mut directives = attached.map_err(|status| LogError::Ended(Some(status)))?.into_inner();
         self.carry(batches, &mut directives).await?;
         // The stream has ended; the host acknowledges the rest and ends too.
         while let Some(directive) = receive(&mut directives).await? {
@@ -141,10 +135,7 @@ impl Worker {
         let mut bytes = 0;
         while records.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
             let Some(Queued { record, weight }) = self.next.take() else {
-                match self
-                    .queue
-                    .as_mut()
-                    .map_or(Err(TryRecvError::Empty), mpsc::Receiver::try_recv)
+                match self.queue.as_mut().map_or(Err(TryRecvError::Empty), mpsc::Receiver::try_recv)
                 {
                     Ok(next) => self.take(next),
                     Err(_) => break,
@@ -155,10 +146,7 @@ impl Worker {
             records.push(record.into());
         }
         let dropped = self.shared.dropped.load(Acquire);
-        let batch = wire::Batch {
-            records,
-            dropped: dropped - self.reported,
-        };
+        let batch = wire::Batch { records, dropped: dropped - self.reported };
         self.reported = dropped;
         batch
     }
@@ -169,14 +157,8 @@ impl Worker {
         }
         if let Some(ack) = directive.ack {
             // A host that acknowledges what was not sent is not believed.
-            let records = self
-                .records_before
-                .saturating_add(ack.records)
-                .min(self.taken);
-            let dropped = self
-                .dropped_before
-                .saturating_add(ack.dropped)
-                .min(self.reported);
+            let records = self.records_before.saturating_add(ack.records).min(self.taken);
+            let dropped = self.dropped_before.saturating_add(ack.dropped).min(self.reported);
             self.shared.progress.send_modify(|progress| {
                 progress.records = progress.records.max(records);
                 progress.dropped = progress.dropped.max(dropped);
@@ -205,10 +187,7 @@ impl Drop for Worker {
 async fn receive(
     directives: &mut Streaming<wire::Directive>,
 ) -> Result<Option<wire::Directive>, LogError> {
-    directives
-        .message()
-        .await
-        .map_err(|status| LogError::Ended(Some(status)))
+    directives.message().await.map_err(|status| LogError::Ended(Some(status)))
 }
 
 async fn recv(queue: &mut Option<mpsc::Receiver<Queued>>) -> Option<Queued> {

@@ -57,9 +57,7 @@ impl<T: Channel> State<T> {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Entry>, StateError> {
-        let request = wire::GetRequest {
-            key: Bytes::copy_from_slice(key.as_ref()),
-        };
+        let request = wire::GetRequest { key: Bytes::copy_from_slice(key.as_ref()) };
         let response = self.client.clone().get(request).await;
         let response = response.map_err(convert::status)?.into_inner();
         response.entry.map(convert::entry).transpose()
@@ -109,10 +107,7 @@ impl<T: Channel> State<T> {
             // The code of a message over the limit of the host's codec, which
             // is refused unread. Nothing else here has this code.
             match status.code() {
-                Code::OutOfRange => StateError::ValueTooLarge {
-                    length,
-                    limit: None,
-                },
+                Code::OutOfRange => StateError::ValueTooLarge { length, limit: None },
                 _ => convert::status(status),
             }
         })?;
@@ -190,9 +185,7 @@ impl<T: Channel> State<T> {
                 Err(error) => return Err(error),
             }
         }
-        Err(StateError::Contended {
-            tries: UPDATE_TRIES,
-        })
+        Err(StateError::Contended { tries: UPDATE_TRIES })
     }
 
     /// Lists the keys that begin with `prefix` (empty: all), with values and
@@ -215,9 +208,7 @@ impl<T: Channel> State<T> {
         &self,
         prefix: impl AsRef<[u8]>,
     ) -> BoxStream<'static, Result<(Bytes, Version), StateError>> {
-        self.items(prefix.as_ref(), true)
-            .map_ok(|item| (item.key, item.version))
-            .boxed()
+        self.items(prefix.as_ref(), true).map_ok(|item| (item.key, item.version)).boxed()
     }
 
     fn items(
@@ -226,12 +217,7 @@ impl<T: Channel> State<T> {
         keys_only: bool,
     ) -> BoxStream<'static, Result<Item, StateError>> {
         let prefix = Bytes::copy_from_slice(prefix);
-        let first = wire::ListRequest {
-            prefix,
-            after: None,
-            limit: 0,
-            keys_only,
-        };
+        let first = wire::ListRequest { prefix, after: None, limit: 0, keys_only };
         let client = self.client.clone();
         let pages = stream::try_unfold(Some(first), move |request| {
             let client = client.clone();
@@ -251,10 +237,7 @@ async fn page<T: Channel>(
     mut client: StateClient<T>,
     request: wire::ListRequest,
 ) -> Result<
-    (
-        impl stream::Stream<Item = Result<Item, StateError>>,
-        Option<wire::ListRequest>,
-    ),
+    (impl stream::Stream<Item = Result<Item, StateError>>, Option<wire::ListRequest>),
     StateError,
 > {
     let response = client.list(request.clone()).await;
@@ -264,10 +247,7 @@ async fn page<T: Channel>(
     if more && (last.is_none() || last <= request.after) {
         return Err(StateError::Protocol("a page that does not get on"));
     }
-    let next = more.then_some(wire::ListRequest {
-        after: last,
-        ..request
-    });
+    let next = more.then_some(wire::ListRequest { after: last, ..request });
     Ok((stream::iter(items).map(convert::item), next))
 }
 

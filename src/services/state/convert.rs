@@ -28,18 +28,11 @@ pub(super) fn version(number: u64) -> Result<Version, StateError> {
 }
 
 pub(super) fn entry(entry: wire::Entry) -> Result<Entry, StateError> {
-    Ok(Entry {
-        value: entry.value,
-        version: version(entry.version)?,
-    })
+    Ok(Entry { value: entry.value, version: version(entry.version)? })
 }
 
 pub(super) fn item(item: wire::Item) -> Result<Item, StateError> {
-    Ok(Item {
-        key: item.key,
-        value: item.value,
-        version: version(item.version)?,
-    })
+    Ok(Item { key: item.key, value: item.value, version: version(item.version)? })
 }
 
 pub(super) fn conflict(conflict: wire::Conflict) -> StateError {
@@ -56,10 +49,7 @@ pub(super) fn status(status: Status) -> StateError {
             return StateError::KeyTooLong { length, limit };
         }
         Some(Problem::ValueTooLarge(wire::Size { length, limit })) => {
-            return StateError::ValueTooLarge {
-                length,
-                limit: Some(limit),
-            };
+            return StateError::ValueTooLarge { length, limit: Some(limit) };
         }
         Some(Problem::Store(what)) => {
             return match wire::StoreProblem::try_from(what) {
@@ -94,9 +84,7 @@ impl From<Expected> for wire::Expected {
             Expected::Absent => Wire::Absent(wire::Unit {}),
             Expected::Version(version) => Wire::Version(version.as_u64()),
         };
-        Self {
-            expected: Some(expected),
-        }
+        Self { expected: Some(expected) }
     }
 }
 
@@ -111,9 +99,9 @@ pub(super) fn expected(expected: Option<wire::Expected>) -> Result<Expected, Ref
     match expected.and_then(|expected| expected.expected) {
         Some(Wire::Any(_)) => Ok(Expected::Any),
         Some(Wire::Absent(_)) => Ok(Expected::Absent),
-        Some(Wire::Version(number)) => Version::from_u64(number)
-            .map(Expected::Version)
-            .ok_or(unknown),
+        Some(Wire::Version(number)) => {
+            Version::from_u64(number).map(Expected::Version).ok_or(unknown)
+        }
         None => Err(unknown),
     }
 }
@@ -122,28 +110,19 @@ pub(super) fn expected(expected: Option<wire::Expected>) -> Result<Expected, Ref
 
 impl From<Entry> for wire::Entry {
     fn from(entry: Entry) -> Self {
-        Self {
-            value: entry.value,
-            version: entry.version.as_u64(),
-        }
+        Self { value: entry.value, version: entry.version.as_u64() }
     }
 }
 
 impl From<Item> for wire::Item {
     fn from(item: Item) -> Self {
-        Self {
-            key: item.key,
-            value: item.value,
-            version: item.version.as_u64(),
-        }
+        Self { key: item.key, value: item.value, version: item.version.as_u64() }
     }
 }
 
 impl From<Conflict> for wire::Conflict {
     fn from(conflict: Conflict) -> Self {
-        Self {
-            current: conflict.current.map(Version::as_u64),
-        }
+        Self { current: conflict.current.map(Version::as_u64) }
     }
 }
 
@@ -169,19 +148,11 @@ pub(super) fn store_status(error: &StoreError) -> Status {
         StoreError::Corrupt(_) => (Code::DataLoss, What::Corrupt),
         _ => (Code::Unavailable, What::Unspecified),
     };
-    with_problem(
-        Status::new(code, error.to_string()),
-        Problem::Store(what.into()),
-    )
+    with_problem(Status::new(code, error.to_string()), Problem::Store(what.into()))
 }
 
 fn with_problem(mut status: Status, problem: Problem) -> Status {
-    let bytes = wire::Problem {
-        problem: Some(problem),
-    }
-    .encode_to_vec();
-    status
-        .metadata_mut()
-        .insert_bin(PROBLEM, MetadataValue::from_bytes(&bytes));
+    let bytes = wire::Problem { problem: Some(problem) }.encode_to_vec();
+    status.metadata_mut().insert_bin(PROBLEM, MetadataValue::from_bytes(&bytes));
     status
 }

@@ -83,11 +83,7 @@ impl Expected {
             Self::Absent => current.is_none(),
             Self::Version(version) => current == Some(version),
         };
-        if holds {
-            Ok(())
-        } else {
-            Err(Conflict { current })
-        }
+        if holds { Ok(()) } else { Err(Conflict { current }) }
     }
 }
 
@@ -175,11 +171,7 @@ pub struct PageBuilder<'a> {
 impl<'a> PageBuilder<'a> {
     /// An empty page for this query.
     pub fn new(query: &'a Query) -> Self {
-        Self {
-            query,
-            page: Page::default(),
-            room: query.bytes,
-        }
+        Self { query, page: Page::default(), room: query.bytes }
     }
 
     /// Adds the next entry, copying it, or finds that the page ends before it.

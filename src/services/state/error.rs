@@ -74,18 +74,13 @@ impl StateError {
     /// anything. Of a write without a precondition this says nothing about
     /// whether it has been done.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Contended { .. } | Self::Store(_) | Self::Unavailable(_)
-        )
+        matches!(self, Self::Contended { .. } | Self::Store(_) | Self::Unavailable(_))
     }
 }
 
 impl From<Conflict> for StateError {
     fn from(conflict: Conflict) -> Self {
-        Self::Conflict {
-            current: conflict.current,
-        }
+        Self::Conflict { current: conflict.current }
     }
 }
 

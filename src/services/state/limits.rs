@@ -42,8 +42,6 @@ const MESSAGE_ROOM: usize = 64 * 1024;
 impl StateLimits {
     /// The largest request that the host reads, in bytes.
     pub(super) fn message_bytes(&self) -> usize {
-        self.value_bytes
-            .saturating_add(self.key_bytes)
-            .saturating_add(MESSAGE_ROOM)
+        self.value_bytes.saturating_add(self.key_bytes).saturating_add(MESSAGE_ROOM)
     }
 }

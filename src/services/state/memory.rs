@@ -56,10 +56,7 @@ impl MemoryStore {
 
     /// An empty store that holds at most `bytes`.
     pub fn with_limit(bytes: usize) -> Self {
-        Self {
-            limit: bytes,
-            spaces: Mutex::default(),
-        }
+        Self { limit: bytes, spaces: Mutex::default() }
     }
 
     fn write(
@@ -89,10 +86,7 @@ impl MemoryStore {
         space.last = Some(version);
         // Copied: what arrives is a slice of a receive buffer, which a small
         // value would keep alive as a whole.
-        let entry = Entry {
-            value: Bytes::copy_from_slice(value),
-            version,
-        };
+        let entry = Entry { value: Bytes::copy_from_slice(value), version };
         space.entries.insert(Bytes::copy_from_slice(key), entry);
         Ok(Ok(version))
     }
@@ -106,10 +100,7 @@ impl MemoryStore {
         let mut spaces = self.spaces.lock();
         let Spaces { used, by_name } = &mut *spaces;
         let entries = by_name.get_mut(namespace).map(|space| &mut space.entries);
-        let current = entries
-            .as_ref()
-            .and_then(|entries| entries.get(key))
-            .map(|old| old.version);
+        let current = entries.as_ref().and_then(|entries| entries.get(key)).map(|old| old.version);
         expected.check(current)?;
         if let Some(old) = entries.and_then(|entries| entries.remove(key)) {
             *used -= charge(key, &old.value);
@@ -123,10 +114,7 @@ impl MemoryStore {
         let Some(space) = spaces.by_name.get(namespace) else {
             return page.finish();
         };
-        for (key, entry) in space
-            .entries
-            .range::<[u8], _>((query.start(), Bound::Unbounded))
-        {
+        for (key, entry) in space.entries.range::<[u8], _>((query.start(), Bound::Unbounded)) {
             if page.offer(key, &entry.value, entry.version).is_break() {
                 break;
             }
@@ -137,9 +125,7 @@ impl MemoryStore {
 
 /// What an entry counts towards the limit.
 fn charge(key: &[u8], value: &[u8]) -> usize {
-    key.len()
-        .saturating_add(value.len())
-        .saturating_add(ENTRY_OVERHEAD)
+    key.len().saturating_add(value.len()).saturating_add(ENTRY_OVERHEAD)
 }
 
 impl Default for MemoryStore {

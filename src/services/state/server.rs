@@ -55,11 +55,7 @@ impl StateService {
         namespace: impl Into<String>,
         limits: StateLimits,
     ) -> Self {
-        let handler = Handler {
-            store,
-            namespace: namespace.into(),
-            limits,
-        };
+        let handler = Handler { store, namespace: namespace.into(), limits };
         let server = state_server::StateServer::new(handler)
             .max_decoding_message_size(limits.message_bytes())
             // Pages are bounded where they are made, and values when written.
@@ -127,10 +123,7 @@ impl Handler {
 }
 
 fn over(bytes: &[u8], limit: usize) -> Option<wire::Size> {
-    let size = wire::Size {
-        length: bytes.len() as u64,
-        limit: limit as u64,
-    };
+    let size = wire::Size { length: bytes.len() as u64, limit: limit as u64 };
     (bytes.len() > limit).then_some(size)
 }
 
@@ -144,9 +137,7 @@ impl state_server::State for Handler {
         self.check_key(&key)?;
         let entry = self.store.get(&self.namespace, &key).await;
         let entry = entry.map_err(|error| self.failed(error))?;
-        Ok(Response::new(wire::GetResponse {
-            entry: entry.map(wire::Entry::from),
-        }))
+        Ok(Response::new(wire::GetResponse { entry: entry.map(wire::Entry::from) }))
     }
 
     async fn put(
@@ -154,25 +145,16 @@ impl state_server::State for Handler {
         request: Request<wire::PutRequest>,
     ) -> Result<Response<wire::PutResponse>, Status> {
         use wire::put_response::Outcome;
-        let wire::PutRequest {
-            key,
-            value,
-            expected: precondition,
-        } = request.into_inner();
+        let wire::PutRequest { key, value, expected: precondition } = request.into_inner();
         self.check_key(&key)?;
         self.check_value(&value)?;
         let precondition = expected(precondition)?;
-        let put = self
-            .store
-            .put(&self.namespace, &key, value, precondition)
-            .await;
+        let put = self.store.put(&self.namespace, &key, value, precondition).await;
         let outcome = match put.map_err(|error| self.failed(error))? {
             Ok(version) => Outcome::Version(version.as_u64()),
             Err(conflict) => Outcome::Conflict(conflict.into()),
         };
-        Ok(Response::new(wire::PutResponse {
-            outcome: Some(outcome),
-        }))
+        Ok(Response::new(wire::PutResponse { outcome: Some(outcome) }))
     }
 
     async fn delete(
@@ -180,10 +162,7 @@ impl state_server::State for Handler {
         request: Request<wire::DeleteRequest>,
     ) -> Result<Response<wire::DeleteResponse>, Status> {
         use wire::delete_response::Outcome;
-        let wire::DeleteRequest {
-            key,
-            expected: precondition,
-        } = request.into_inner();
+        let wire::DeleteRequest { key, expected: precondition } = request.into_inner();
         self.check_key(&key)?;
         let precondition = expected(precondition)?;
         let deleted = self.store.delete(&self.namespace, &key, precondition).await;
@@ -194,21 +173,14 @@ impl state_server::State for Handler {
             Ok(None) => Outcome::Absent(wire::Unit {}),
             Err(conflict) => Outcome::Conflict(conflict.into()),
         };
-        Ok(Response::new(wire::DeleteResponse {
-            outcome: Some(outcome),
-        }))
+        Ok(Response::new(wire::DeleteResponse { outcome: Some(outcome) }))
     }
 
     async fn list(
         &self,
         request: Request<wire::ListRequest>,
     ) -> Result<Response<wire::ListResponse>, Status> {
-        let wire::ListRequest {
-            prefix,
-            after,
-            limit,
-            keys_only,
-        } = request.into_inner();
+        let wire::ListRequest { prefix, after, limit, keys_only } = request.into_inner();
         self.check_length(&prefix)?;
         self.check_length(after.as_ref().unwrap_or(&Bytes::new()))?;
         let most = self.limits.page_items.max(1);
@@ -217,19 +189,10 @@ impl state_server::State for Handler {
             Ok(limit) => limit.min(most),
         };
         let bytes = self.limits.page_bytes;
-        let query = Query {
-            prefix,
-            after,
-            items,
-            bytes,
-            keys_only,
-        };
+        let query = Query { prefix, after, items, bytes, keys_only };
         let page = self.store.list(&self.namespace, query).await;
         let page = page.map_err(|error| self.failed(error))?;
         let items = page.items.into_iter().map(wire::Item::from).collect();
-        Ok(Response::new(wire::ListResponse {
-            items,
-            more: page.more,
-        }))
+        Ok(Response::new(wire::ListResponse { items, more: page.more }))
     }
 }

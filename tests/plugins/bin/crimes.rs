@@ -25,9 +25,7 @@ pub async fn commit(crime: &str, rest: &str) -> Result<String, Status> {
         "print" => print(rest),
         "leave-a-child" => return leave_a_child(rest),
         other => {
-            return Err(Status::invalid_argument(format!(
-                "no such command: {other}"
-            )));
+            return Err(Status::invalid_argument(format!("no such command: {other}")));
         }
     }
     Ok(String::new())
@@ -58,13 +56,10 @@ fn raise_for_good(signal: Signal) -> ! {
 fn print(last: &str) {
     let out = |mut to: Box<dyn Write>, last: String| {
         let megabyte = vec![b'm'; 1 << 20];
-        let written = to
-            .write_all(&megabyte)
-            .and_then(|()| to.write_all(b"\n\xff\x00\xfe\x1b[2J\n"));
+        let written =
+            to.write_all(&megabyte).and_then(|()| to.write_all(b"\n\xff\x00\xfe\x1b[2J\n"));
         let written = written.and_then(|()| to.write_all(last.as_bytes()));
-        written
-            .and_then(|()| to.write_all(b"\n"))
-            .and_then(|()| to.flush())
+        written.and_then(|()| to.write_all(b"\n")).and_then(|()| to.flush())
     };
     let (one, two) = (format!("{last} out"), format!("{last} err"));
     thread::scope(|scope| {
@@ -81,8 +76,6 @@ fn leave_a_child(how: &str) -> Result<String, Status> {
     if how == "in another group" {
         std::os::unix::process::CommandExt::process_group(&mut child, 0);
     }
-    let child = child
-        .spawn()
-        .map_err(|error| Status::internal(error.to_string()))?;
+    let child = child.spawn().map_err(|error| Status::internal(error.to_string()))?;
     Ok(child.id().to_string())
 }

@@ -29,13 +29,8 @@ pub async fn main(name: &str) -> i32 {
     let plugin = Plugin::new(name, "1.0");
     let code = plugin.serve(|host| {
         let echo = Echo::default();
-        let console = Console {
-            host,
-            echo: echo.clone(),
-        };
-        Offers::new()
-            .service(echo.server())
-            .service(GreeterServer::new(console))
+        let console = Console { host, echo: echo.clone() };
+        Offers::new().service(echo.server()).service(GreeterServer::new(console))
     });
     i32::from(code.await != ExitCode::SUCCESS)
 }
@@ -79,9 +74,7 @@ impl Console {
             "translate" => {
                 let mut client =
                     DictionaryClient::new(self.host.broker()?.open("demo.v1.Dictionary")?);
-                let word = Word {
-                    text: rest.to_owned(),
-                };
+                let word = Word { text: rest.to_owned() };
                 return Ok(client.translate(word).await?.into_inner().text);
             }
             "open" => {
@@ -90,10 +83,7 @@ impl Console {
             }
             "why" => {
                 let mut client = DictionaryClient::new(self.host.broker()?.open(rest)?);
-                let status = client
-                    .translate(Word::default())
-                    .await
-                    .expect_err("it is refused");
+                let status = client.translate(Word::default()).await.expect_err("it is refused");
                 let error = Error::of(&status);
                 let why = error.map(|error| format!("{:?} {:?}", error.reason(), error.fault()));
                 return Ok(why.unwrap_or("none".to_owned()));
@@ -104,12 +94,7 @@ impl Console {
                 put.map_err(|error| failed(&error))?;
             }
             "get" => {
-                let got = self
-                    .host
-                    .state()?
-                    .get(rest)
-                    .await
-                    .map_err(|error| failed(&error))?;
+                let got = self.host.state()?.get(rest).await.map_err(|error| failed(&error))?;
                 let value = got.map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
                 return Ok(format!("{value:?}"));
             }
@@ -123,9 +108,7 @@ impl Console {
             }
             "stdin-of-a-child" => {
                 let mut child = tokio::process::Command::new("readlink");
-                let output = child
-                    .arg("/proc/self/fd/0")
-                    .stdin(std::process::Stdio::inherit());
+                let output = child.arg("/proc/self/fd/0").stdin(std::process::Stdio::inherit());
                 let output = output.output().await.map_err(|error| failed(&error))?;
                 return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
             }
@@ -152,13 +135,8 @@ impl Console {
 
 /// Descriptors and tasks of this process.
 fn usage() -> String {
-    let tasks = tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks();
-    format!(
-        "descriptors={} tasks={tasks}",
-        crate::harness::descriptors()
-    )
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    format!("descriptors={} tasks={tasks}", crate::harness::descriptors())
 }
 
 /// Logs so many events at every level, within a span.

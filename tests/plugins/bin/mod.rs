@@ -19,31 +19,20 @@ const ENTRANCE: &str = "bin::not_a_test_but_the_programs_that_tests_launch";
 /// How to launch the program of this name as a plugin.
 pub fn plugin(program: &str) -> PluginCommand {
     let this = env::current_exe().expect("the path of this test program");
-    PluginCommand::new(this)
-        .args(arguments())
-        .env(PROGRAM, program)
+    PluginCommand::new(this).args(arguments()).env(PROGRAM, program)
 }
 
 /// How to start the program of this name by hand.
 pub fn by_hand(program: &str) -> tokio::process::Command {
     let this = env::current_exe().expect("the path of this test program");
     let mut command = tokio::process::Command::new(this);
-    command
-        .args(arguments())
-        .env(PROGRAM, program)
-        .kill_on_drop(true);
+    command.args(arguments()).env(PROGRAM, program).kill_on_drop(true);
     command
 }
 
 /// Two threads, because with one the name of the test would be in the output.
 fn arguments() -> [&'static str; 5] {
-    [
-        "--exact",
-        ENTRANCE,
-        "--ignored",
-        "--nocapture",
-        "--test-threads=2",
-    ]
+    ["--exact", ENTRANCE, "--ignored", "--nocapture", "--test-threads=2"]
 }
 
 #[test]
@@ -52,9 +41,7 @@ fn not_a_test_but_the_programs_that_tests_launch() {
     let Ok(program) = env::var(PROGRAM) else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let code = match program.split_once(':') {
         None => runtime.block_on(good::main(&program)),

@@ -14,12 +14,7 @@ use tokio::net::UnixStream;
 use wire::frame::Control;
 use wire::frame::Head;
 
-#[allow(
-    dead_code,
-    missing_docs,
-    clippy::all,
-    reason = "generated, for others too"
-)]
+#[allow(dead_code, missing_docs, clippy::all, reason = "generated, for others too")]
 pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/foreign/trunkline.broker.v1.rs"));
 }
@@ -35,10 +30,7 @@ pub struct Raw {
 
 /// Standard input, which is the connection.
 pub fn connection() -> StdUnixStream {
-    let stdin = std::io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .expect("a descriptor");
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().expect("a descriptor");
     StdUnixStream::from(stdin)
 }
 
@@ -46,14 +38,9 @@ impl Raw {
     /// Answers the host's call, and says hello as a plugin does.
     pub async fn start() -> Self {
         let mut raw = Self::silent().await;
-        raw.control(Control::Hello(hello(1, 1)))
-            .await
-            .expect("the host reads");
+        raw.control(Control::Hello(hello(1, 1))).await.expect("the host reads");
         match raw.next().await {
-            Some(wire::Frame {
-                control: Some(Control::Hello(hello)),
-                ..
-            }) => raw.host = hello,
+            Some(wire::Frame { control: Some(Control::Hello(hello)), .. }) => raw.host = hello,
             other => panic!("no hello: {other:?}"),
         }
         raw
@@ -68,28 +55,15 @@ impl Raw {
         let (request, mut respond) = http.accept().await.expect("a call").expect("a call");
         let mut response = http::Response::new(());
         let grpc = http::HeaderValue::from_static("application/grpc");
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, grpc);
-        let send = respond
-            .send_response(response, false)
-            .expect("the host reads");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, grpc);
+        let send = respond.send_response(response, false).expect("the host reads");
         tokio::spawn(async move { while http.accept().await.is_some() {} });
         let receive = request.into_body();
-        Self {
-            send,
-            receive,
-            received: BytesMut::new(),
-            host: wire::Hello::default(),
-        }
+        Self { send, receive, received: BytesMut::new(), host: wire::Hello::default() }
     }
 
     pub async fn control(&mut self, control: Control) -> Result<(), h2::Error> {
-        self.frame(wire::Frame {
-            control: Some(control),
-            ..wire::Frame::default()
-        })
-        .await
+        self.frame(wire::Frame { control: Some(control), ..wire::Frame::default() }).await
     }
 
     pub async fn frame(&mut self, frame: wire::Frame) -> Result<(), h2::Error> {
@@ -102,8 +76,7 @@ impl Raw {
             self.send.reserve_capacity(bytes.len());
             let room = std::future::poll_fn(|cx| self.send.poll_capacity(cx)).await;
             let room = room.ok_or(h2::Error::from(h2::Reason::CANCEL))??;
-            self.send
-                .send_data(bytes.split_to(room.min(bytes.len())), false)?;
+            self.send.send_data(bytes.split_to(room.min(bytes.len())), false)?;
         }
         Ok(())
     }
@@ -125,11 +98,7 @@ impl Raw {
     pub async fn call(&mut self) -> u64 {
         loop {
             match self.next().await {
-                Some(wire::Frame {
-                    stream,
-                    head: Some(Head::Request(_)),
-                    ..
-                }) => return stream,
+                Some(wire::Frame { stream, head: Some(Head::Request(_)), .. }) => return stream,
                 Some(_) => {}
                 None => std::process::exit(0),
             }
@@ -187,19 +156,10 @@ pub fn hello(min_version: u32, max_version: u32) -> wire::Hello {
 /// The first frame of an answer to a call, with data.
 pub fn answer(stream: u64, data: Vec<u8>) -> wire::Frame {
     let head = Some(Head::Response(wire::ResponseHead::default()));
-    wire::Frame {
-        stream,
-        head,
-        data,
-        ..wire::Frame::default()
-    }
+    wire::Frame { stream, head, data, ..wire::Frame::default() }
 }
 
 /// More data of a stream.
 pub fn data(stream: u64, data: Vec<u8>) -> wire::Frame {
-    wire::Frame {
-        stream,
-        data,
-        ..wire::Frame::default()
-    }
+    wire::Frame { stream, data, ..wire::Frame::default() }
 }

@@ -37,16 +37,12 @@ pub async fn main(crime: &str) -> i32 {
             3
         }
         "speaks-garbage" => {
-            connection()
-                .write_all(&[b'x'; 4096])
-                .expect("the host reads");
+            connection().write_all(&[b'x'; 4096]).expect("the host reads");
             hang()
         }
         "wrong-version" => {
             let mut raw = Raw::silent().await;
-            raw.control(Control::Hello(hello(7, 9)))
-                .await
-                .expect("the host reads");
+            raw.control(Control::Hello(hello(7, 9))).await.expect("the host reads");
             raw.until_the_end().await;
             0
         }
@@ -54,22 +50,15 @@ pub async fn main(crime: &str) -> i32 {
             let mut raw = Raw::silent().await;
             let run = vec![7; 16];
             let claim = wire::Hello { run, ..hello(1, 1) };
-            raw.control(Control::Hello(claim))
-                .await
-                .expect("the host reads");
+            raw.control(Control::Hello(claim)).await.expect("the host reads");
             raw.until_the_end().await;
             0
         }
         "claims-to-be-a-host" => {
             let mut raw = Raw::silent().await;
             let role = wire::Role::Host.into();
-            let claim = wire::Hello {
-                role,
-                ..hello(1, 1)
-            };
-            raw.control(Control::Hello(claim))
-                .await
-                .expect("the host reads");
+            let claim = wire::Hello { role, ..hello(1, 1) };
+            raw.control(Control::Hello(claim)).await.expect("the host reads");
             raw.until_the_end().await;
             0
         }
@@ -140,10 +129,7 @@ fn hang() -> ! {
 
 /// Exits with 6 in the middle of a call, and leaves a child that has standard input:
 /// the trunk.
-#[expect(
-    clippy::zombie_processes,
-    reason = "the child is to outlive this process"
-)]
+#[expect(clippy::zombie_processes, reason = "the child is to outlive this process")]
 async fn leave_the_trunk(change: impl FnOnce(&mut Command)) -> i32 {
     Raw::start().await.call().await;
     let mut child = Command::new("sleep");
@@ -154,13 +140,8 @@ async fn leave_the_trunk(change: impl FnOnce(&mut Command)) -> i32 {
 }
 
 async fn half_a_frame(raw: &mut Raw, control: Control) {
-    let whole = encoded(&wire::Frame {
-        control: Some(control),
-        ..wire::Frame::default()
-    });
-    raw.bytes(whole.slice(..whole.len() / 2))
-        .await
-        .expect("the host reads");
+    let whole = encoded(&wire::Frame { control: Some(control), ..wire::Frame::default() });
+    raw.bytes(whole.slice(..whole.len() / 2)).await.expect("the host reads");
     // One turn of the connection's task, which writes it.
     tokio::task::yield_now().await;
 }
@@ -172,13 +153,9 @@ async fn overrun() -> i32 {
     loop {
         let stream = raw.call().await;
         let part = vec![0; limits.frame_data as usize];
-        raw.frame(answer(stream, part.clone()))
-            .await
-            .expect("the host reads");
+        raw.frame(answer(stream, part.clone())).await.expect("the host reads");
         for _ in 0..=limits.initial_window / limits.frame_data {
-            raw.frame(data(stream, part.clone()))
-                .await
-                .expect("the host reads");
+            raw.frame(data(stream, part.clone())).await.expect("the host reads");
         }
     }
 }
@@ -190,12 +167,8 @@ async fn flooding(kind: &str) -> i32 {
     let stream = raw.call().await;
     let frame_data = raw.host.limits.expect("a hello has limits").frame_data as usize;
     let mut number = 2;
-    raw.frame(answer(stream, Vec::new()))
-        .await
-        .expect("the host reads");
-    raw.control(open(number, LOG))
-        .await
-        .expect("the host reads");
+    raw.frame(answer(stream, Vec::new())).await.expect("the host reads");
+    raw.control(open(number, LOG)).await.expect("the host reads");
     let (mut frames, mut said) = (0, false);
     loop {
         let mut batch = BytesMut::new();
@@ -211,10 +184,7 @@ async fn flooding(kind: &str) -> i32 {
                 "floods-calls" => call(number, 2),
                 "floods-opens-and-closes" => {
                     batch.extend(encoded(&control(open(number, LOG))));
-                    control(Control::Close(wire::Close {
-                        channel: number,
-                        code: 0,
-                    }))
+                    control(Control::Close(wire::Close { channel: number, code: 0 }))
                 }
                 other => panic!("no such crime: {other}"),
             };
@@ -225,11 +195,7 @@ async fn flooding(kind: &str) -> i32 {
             // Cut off, as it should be; the host sees the rest.
             return 7;
         }
-        let enough = if kind == "floods-data" {
-            FLOOD / frame_data
-        } else {
-            FLOOD_OF_FRAMES
-        };
+        let enough = if kind == "floods-data" { FLOOD / frame_data } else { FLOOD_OF_FRAMES };
         if frames >= enough && !said {
             said = true;
             say("flooded");
@@ -238,19 +204,12 @@ async fn flooding(kind: &str) -> i32 {
 }
 
 fn control(control: Control) -> wire::Frame {
-    wire::Frame {
-        control: Some(control),
-        ..wire::Frame::default()
-    }
+    wire::Frame { control: Some(control), ..wire::Frame::default() }
 }
 
 fn open(channel: u64, service: &str) -> Control {
     let target = Some(wire::open::Target::Service(service.to_owned()));
-    Control::Open(wire::Open {
-        channel,
-        target,
-        kind: wire::Kind::Calls.into(),
-    })
+    Control::Open(wire::Open { channel, target, kind: wire::Kind::Calls.into() })
 }
 
 fn call(stream: u64, channel: u64) -> wire::Frame {
@@ -259,9 +218,5 @@ fn call(stream: u64, channel: u64) -> wire::Frame {
         path: "/trunkline.log.v1.Log/Attach".to_owned(),
         ..wire::RequestHead::default()
     };
-    wire::Frame {
-        stream,
-        head: Some(Head::Request(head)),
-        ..wire::Frame::default()
-    }
+    wire::Frame { stream, head: Some(Head::Request(head)), ..wire::Frame::default() }
 }

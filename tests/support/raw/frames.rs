@@ -7,10 +7,7 @@ use super::wire::frame::Control;
 use super::wire::frame::Head;
 
 pub fn control(control: Control) -> Frame {
-    Frame {
-        control: Some(control),
-        ..Frame::default()
-    }
+    Frame { control: Some(control), ..Frame::default() }
 }
 
 pub fn open_named(channel: u64, service: &str) -> Frame {
@@ -63,59 +60,33 @@ pub fn go_away(code: Code) -> Frame {
 }
 
 pub fn request_head(channel: u64, path: &str) -> Head {
-    Head::Request(wire::RequestHead {
-        channel,
-        path: path.into(),
-        ..wire::RequestHead::default()
-    })
+    Head::Request(wire::RequestHead { channel, path: path.into(), ..wire::RequestHead::default() })
 }
 
 /// The head of a call, with neither data nor end.
 pub fn request(stream: u64, channel: u64, path: &str) -> Frame {
-    Frame {
-        stream,
-        head: Some(request_head(channel, path)),
-        ..Frame::default()
-    }
+    Frame { stream, head: Some(request_head(channel, path)), ..Frame::default() }
 }
 
 pub fn response(stream: u64) -> Frame {
-    Frame {
-        stream,
-        head: Some(Head::Response(wire::ResponseHead::default())),
-        ..Frame::default()
-    }
+    Frame { stream, head: Some(Head::Response(wire::ResponseHead::default())), ..Frame::default() }
 }
 
 pub fn data(stream: u64, data: impl Into<Vec<u8>>) -> Frame {
-    Frame {
-        stream,
-        data: data.into(),
-        ..Frame::default()
-    }
+    Frame { stream, data: data.into(), ..Frame::default() }
 }
 
 /// An end that says nothing; the callee's says `ok`.
 pub fn end(stream: u64) -> Frame {
-    Frame {
-        stream,
-        end: Some(wire::End::default()),
-        ..Frame::default()
-    }
+    Frame { stream, end: Some(wire::End::default()), ..Frame::default() }
 }
 
 pub fn ok() -> wire::End {
-    wire::End {
-        grpc_status: Some(0),
-        ..wire::End::default()
-    }
+    wire::End { grpc_status: Some(0), ..wire::End::default() }
 }
 
 pub fn header(name: &str, value: impl Into<Vec<u8>>) -> wire::Header {
-    wire::Header {
-        name: name.into(),
-        value: value.into(),
-    }
+    wire::Header { name: name.into(), value: value.into() }
 }
 
 /// A gRPC message in its frame, as it stands in a call's data.

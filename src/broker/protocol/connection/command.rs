@@ -62,12 +62,7 @@ impl Connection {
         kind: Kind,
     ) -> Result<(ChannelKey, Option<StreamKey>), StreamError> {
         self.check_alive()?;
-        let peer = self
-            .agreed
-            .as_ref()
-            .ok_or(StreamError::Local(Code::Closed))?
-            .peer
-            .limits;
+        let peer = self.agreed.as_ref().ok_or(StreamError::Local(Code::Closed))?.peer.limits;
         if self.our_channels >= peer.channels {
             return Err(StreamError::Local(Code::Limit));
         }
@@ -94,10 +89,7 @@ impl Connection {
     /// Why a sub-channel can no longer be used.
     pub(crate) fn check_channel(&self, channel: ChannelKey) -> Result<(), StreamError> {
         self.check_alive()?;
-        let channel = self
-            .channels
-            .get(channel.0)
-            .ok_or(StreamError::Local(Code::Closed))?;
+        let channel = self.channels.get(channel.0).ok_or(StreamError::Local(Code::Closed))?;
         match channel.closed {
             None => Ok(()),
             Some((ClosedBy::Us, code)) => Err(StreamError::Local(code)),
@@ -134,11 +126,7 @@ impl Connection {
         }
         if by == ClosedBy::Us && announced {
             let control = Control::Close { channel: id, code };
-            if ours {
-                self.scheduler.push_control(control)
-            } else {
-                self.answer(control)
-            }
+            if ours { self.scheduler.push_control(control) } else { self.answer(control) }
         }
     }
 
@@ -165,16 +153,9 @@ impl Connection {
         call: Call,
     ) -> Result<StreamKey, StreamError> {
         self.check_channel(channel)?;
-        let peer = self
-            .agreed
-            .as_ref()
-            .ok_or(StreamError::Local(Code::Closed))?
-            .peer
-            .limits;
+        let peer = self.agreed.as_ref().ok_or(StreamError::Local(Code::Closed))?.peer.limits;
         let parent = call.parent.and_then(|key| self.streams.get(key.0));
-        let parent = parent
-            .filter(|stream| stream.live)
-            .and_then(|stream| stream.id);
+        let parent = parent.filter(|stream| stream.live).and_then(|stream| stream.id);
         self.check_may_begin(parent)?;
         if call.depth > peer.depth
             || self.our_streams >= peer.streams.min(self.config.limits.streams)
@@ -183,28 +164,10 @@ impl Connection {
         }
         let size = call.path.len() + call.metadata.size();
         check_metadata(size, peer.metadata)?;
-        let id = self
-            .channels
-            .get(channel.0)
-            .ok_or(StreamError::Local(Code::Closed))?
-            .id;
+        let id = self.channels.get(channel.0).ok_or(StreamError::Local(Code::Closed))?.id;
         let key = self.add_stream(channel, Side::Opener, Kind::Calls);
-        let Call {
-            path,
-            metadata,
-            timeout,
-            depth,
-            background,
-            ..
-        } = call;
-        let head = RequestHead {
-            channel: id,
-            path,
-            metadata,
-            timeout,
-            parent,
-            depth,
-        };
+        let Call { path, metadata, timeout, depth, background, .. } = call;
+        let head = RequestHead { channel: id, path, metadata, timeout, parent, depth };
         if let Some(stream) = self.streams.get_mut(key.0) {
             stream.background = background;
             self.background += u32::from(background);
@@ -244,10 +207,7 @@ impl Connection {
 
     /// Whether everything that was written has left, and the end if it was given.
     pub(crate) fn is_flushed(&mut self, key: StreamKey) -> Result<bool, StreamError> {
-        let stream = self
-            .streams
-            .get_mut(key.0)
-            .ok_or(StreamError::Local(Code::Closed))?;
+        let stream = self.streams.get_mut(key.0).ok_or(StreamError::Local(Code::Closed))?;
         let flushed = stream.send.is_flushed();
         match &stream.failed {
             Some(error) if stream.send.phase != Phase::Done => Err(error.clone()),
@@ -278,10 +238,7 @@ impl Connection {
 
     /// The stream, if its half of this side is open for more.
     fn sending(&mut self, key: StreamKey) -> Result<&mut Stream, StreamError> {
-        let stream = self
-            .streams
-            .get_mut(key.0)
-            .ok_or(StreamError::Local(Code::Closed))?;
+        let stream = self.streams.get_mut(key.0).ok_or(StreamError::Local(Code::Closed))?;
         if let Some(error) = &stream.failed {
             return Err(error.clone());
         }
@@ -343,10 +300,7 @@ impl Connection {
     }
 
     fn receiving(&mut self, key: StreamKey) -> Result<&mut Stream, StreamError> {
-        let stream = self
-            .streams
-            .get_mut(key.0)
-            .ok_or(StreamError::Local(Code::Closed))?;
+        let stream = self.streams.get_mut(key.0).ok_or(StreamError::Local(Code::Closed))?;
         match &stream.failed {
             _ if !stream.held => Err(StreamError::Local(Code::Closed)),
             // What has arrived whole can be read, whatever became of the rest.
@@ -360,10 +314,7 @@ impl Connection {
     pub(crate) fn failure(&self, key: StreamKey) -> Option<StreamError> {
         match self.streams.get(key.0) {
             Some(stream) if stream.live => None,
-            Some(Stream {
-                failed: Some(error),
-                ..
-            }) => Some(error.clone()),
+            Some(Stream { failed: Some(error), .. }) => Some(error.clone()),
             Some(_) => Some(StreamError::Local(Code::Done)),
             None => Some(StreamError::Local(Code::Closed)),
         }
@@ -378,10 +329,7 @@ impl Connection {
         if !stream.live {
             return;
         }
-        let announced = self
-            .channels
-            .get(stream.channel.0)
-            .is_some_and(|it| it.target.is_none());
+        let announced = self.channels.get(stream.channel.0).is_some_and(|it| it.target.is_none());
         if let Some(id) = stream.id.filter(|_| announced) {
             let control = Control::Reset { stream: id, code };
             match stream.side {
@@ -465,17 +413,12 @@ impl Connection {
     }
 
     fn peer_metadata(&self) -> u32 {
-        self.agreed
-            .as_ref()
-            .map_or(u32::MAX, |agreed| agreed.peer.limits.metadata)
+        self.agreed.as_ref().map_or(u32::MAX, |agreed| agreed.peer.limits.metadata)
     }
 
     pub(super) fn add_stream(&mut self, channel: ChannelKey, side: Side, kind: Kind) -> StreamKey {
         let ours = self.config.limits.initial_window;
-        let theirs = self
-            .agreed
-            .as_ref()
-            .map_or(0, |agreed| agreed.peer.limits.initial_window);
+        let theirs = self.agreed.as_ref().map_or(0, |agreed| agreed.peer.limits.initial_window);
         let stream = Stream::new(channel, (side, kind), theirs, ours);
         let key = StreamKey(self.streams.insert(stream));
         match side {

@@ -60,20 +60,11 @@ pub(crate) enum Event {
     Connected,
     /// The peer opened a sub-channel, which is now open: [`Connection::refuse`]
     /// it if it may not be. A byte stream comes with its stream.
-    Opened {
-        channel: ChannelKey,
-        target: Target,
-        kind: Kind,
-        stream: Option<StreamKey>,
-    },
+    Opened { channel: ChannelKey, target: Target, kind: Kind, stream: Option<StreamKey> },
     /// The peer closed a sub-channel of either side. Its streams are ended.
     Closed { channel: ChannelKey },
     /// The peer made a call.
-    Called {
-        stream: StreamKey,
-        channel: ChannelKey,
-        head: RequestHead,
-    },
+    Called { stream: StreamKey, channel: ChannelKey, head: RequestHead },
     /// Something about a stream has changed: look at it.
     Changed(StreamKey),
     /// The peer answered a ping.
@@ -220,11 +211,7 @@ impl Connection {
 
     /// Bytes that were received and wait for the application.
     pub(crate) fn buffered(&self) -> u64 {
-        let stream = |key| {
-            self.streams
-                .get(key)
-                .map_or(0, |stream| stream.recv.buffered())
-        };
+        let stream = |key| self.streams.get(key).map_or(0, |stream| stream.recv.buffered());
         self.streams.keys().into_iter().map(stream).sum()
     }
 
@@ -294,8 +281,7 @@ impl Connection {
         self.answers = 0;
         if let Some(code) = reason.code() {
             let message = reason.to_string();
-            self.scheduler
-                .push_control(Control::GoAway { code, message });
+            self.scheduler.push_control(Control::GoAway { code, message });
         }
         self.ended = Some(reason.clone());
         for key in self.streams.keys() {
@@ -418,11 +404,7 @@ impl Connection {
     /// A channel no longer counts as open.
     fn channel_is_over(&mut self, id: Id, ours: bool) {
         self.channels_by_id.remove(&id);
-        let count = if ours {
-            &mut self.our_channels
-        } else {
-            &mut self.their_channels
-        };
+        let count = if ours { &mut self.our_channels } else { &mut self.their_channels };
         *count = count.saturating_sub(1);
         if self.channels_by_id.is_empty() && self.channels_by_id.capacity() > 256 {
             self.channels_by_id = HashMap::new();

@@ -60,11 +60,7 @@ impl Connection {
     fn receive(&mut self, frame: Frame) -> Result<(), Violation> {
         match frame {
             Frame::Hello(_) => Err(Violation::SecondHello),
-            Frame::Open {
-                channel,
-                target,
-                kind,
-            } => self.receive_open(channel, target, kind),
+            Frame::Open { channel, target, kind } => self.receive_open(channel, target, kind),
             Frame::Close { channel, code } => self.receive_close(channel, code),
             Frame::Stream(frame) => self.receive_stream(frame),
             Frame::Credit { stream, bytes } => self.receive_credit(stream, bytes),
@@ -105,10 +101,7 @@ impl Connection {
                     self.check_drained();
                 }
             }
-            code => self.end(EndReason::Accused {
-                code,
-                message: message.into(),
-            }),
+            code => self.end(EndReason::Accused { code, message: message.into() }),
         }
         Ok(())
     }
@@ -138,11 +131,7 @@ impl Connection {
         let limits = &self.config.limits;
         let full = self.their_channels >= limits.channels
             || kind == Kind::Bytes && self.their_streams >= limits.streams;
-        let refusal = if kind == Kind::Bytes {
-            self.code_of_refusal()
-        } else {
-            None
-        };
+        let refusal = if kind == Kind::Bytes { self.code_of_refusal() } else { None };
         if let Some(code) = refusal.or(full.then_some(Code::Limit)) {
             self.answer(Control::Close { channel: id, code });
             return Ok(());
@@ -156,22 +145,13 @@ impl Connection {
             self.set_id(stream, id);
             stream
         });
-        self.events.push_back(Event::Opened {
-            channel,
-            target,
-            kind,
-            stream,
-        });
+        self.events.push_back(Event::Opened { channel, target, kind, stream });
         Ok(())
     }
 
     fn receive_close(&mut self, id: Id, code: Code) -> Result<(), Violation> {
         let Some(&key) = self.channels_by_id.get(&id) else {
-            return if self.was_used(id) {
-                Ok(())
-            } else {
-                Err(Violation::BadId)
-            };
+            return if self.was_used(id) { Ok(()) } else { Err(Violation::BadId) };
         };
         self.close_channel(key, ClosedBy::Peer, code);
         self.events.push_back(Event::Closed { channel: key });
@@ -186,12 +166,7 @@ impl Connection {
     fn receive_stream(&mut self, frame: StreamFrame) -> Result<(), Violation> {
         self.check_sizes(&frame)?;
         let cost = frame.cost();
-        let StreamFrame {
-            stream: id,
-            head,
-            data,
-            end,
-        } = frame;
+        let StreamFrame { stream: id, head, data, end } = frame;
         let key = match (self.streams_by_id.get(&id), head) {
             (None, Some(Head::Request(head))) => match self.receive_call(id, head)? {
                 Some(key) => key,
@@ -248,26 +223,16 @@ impl Connection {
             // Closed while the call was on its way: the close said so already.
             let known = head.channel.chosen_by(self.config.hello.role.peer());
             let known = known && self.was_used(head.channel);
-            return if known {
-                Ok(None)
-            } else {
-                Err(Violation::BadChannel)
-            };
+            return if known { Ok(None) } else { Err(Violation::BadChannel) };
         };
-        let callable = self
-            .channels
-            .get(channel.0)
-            .is_some_and(|it| !it.ours && it.kind == Kind::Calls);
+        let callable =
+            self.channels.get(channel.0).is_some_and(|it| !it.ours && it.kind == Kind::Calls);
         if !callable {
             return Err(Violation::BadChannel);
         }
         let limits = &self.config.limits;
         let full = self.their_streams >= limits.streams || head.depth > limits.depth;
-        let refusal = if self.runs(head.parent) {
-            None
-        } else {
-            self.code_of_refusal()
-        };
+        let refusal = if self.runs(head.parent) { None } else { self.code_of_refusal() };
         if let Some(code) = refusal.or(full.then_some(Code::Limit)) {
             self.answer(Control::Reset { stream: id, code });
             return Ok(None);
@@ -278,11 +243,7 @@ impl Connection {
             stream.recv.phase = Phase::Body;
         }
         self.totals.calls += 1;
-        self.events.push_back(Event::Called {
-            stream: key,
-            channel,
-            head,
-        });
+        self.events.push_back(Event::Called { stream: key, channel, head });
         Ok(Some(key))
     }
 
@@ -310,20 +271,13 @@ impl Connection {
         let Some(id) = self.streams.get(key.0).and_then(|stream| stream.id) else {
             return;
         };
-        self.answer(Control::Reset {
-            stream: id,
-            code: violation.code(),
-        });
+        self.answer(Control::Reset { stream: id, code: violation.code() });
         self.fail(key, StreamError::Overrun);
     }
 
     fn receive_credit(&mut self, id: Id, bytes: u32) -> Result<(), Violation> {
         let Some(&key) = self.streams_by_id.get(&id) else {
-            return if self.was_used(id) {
-                Ok(())
-            } else {
-                Err(Violation::UnopenedStream)
-            };
+            return if self.was_used(id) { Ok(()) } else { Err(Violation::UnopenedStream) };
         };
         if let Some(stream) = self.streams.get_mut(key.0) {
             stream.send.window.add(bytes)?;
@@ -337,11 +291,7 @@ impl Connection {
 
     fn receive_reset(&mut self, id: Id, code: Code) -> Result<(), Violation> {
         let Some(&key) = self.streams_by_id.get(&id) else {
-            return if self.was_used(id) {
-                Ok(())
-            } else {
-                Err(Violation::UnopenedStream)
-            };
+            return if self.was_used(id) { Ok(()) } else { Err(Violation::UnopenedStream) };
         };
         self.fail(key, StreamError::Peer(code));
         Ok(())

@@ -27,10 +27,7 @@ impl Connection {
             }
         }
         if let Some(message) = self.farewell.take_if(|_| self.unbegun == 0) {
-            return Some(Frame::GoAway {
-                code: Code::GoingAway,
-                message,
-            });
+            return Some(Frame::GoAway { code: Code::GoingAway, message });
         }
         while let Some(key) = self.scheduler.pop(&mut self.channels) {
             if let Some(frame) = self.stream_frame(key) {
@@ -71,11 +68,7 @@ impl Connection {
                     self.forget_channel(key);
                     return None;
                 }
-                Some(Frame::Open {
-                    channel: id,
-                    target,
-                    kind,
-                })
+                Some(Frame::Open { channel: id, target, kind })
             }
             Control::Close { channel, code } => Some(Frame::Close { channel, code }),
             Control::Credit(key) => {
@@ -83,11 +76,7 @@ impl Connection {
                 stream.recv.credit_due = false;
                 let id = stream.id.filter(|_| stream.live)?;
                 // What nobody reads need not come faster.
-                let max = if stream.held {
-                    self.config.limits.max_window
-                } else {
-                    0
-                };
+                let max = if stream.held { self.config.limits.max_window } else { 0 };
                 let bytes = stream.recv.window.give(max, &mut self.pool);
                 (bytes > 0).then_some(Frame::Credit { stream: id, bytes })
             }

@@ -31,9 +31,7 @@ fn bytes_flow_before_anybody_has_answered() {
     let mut pair = Pair::connected();
     let opened = pair.host().open(Target::Registered(1), Kind::Bytes);
     let (_, stream) = opened.expect("may open");
-    pair.host()
-        .write(stream.expect("a stream"), zeros(3))
-        .expect("open");
+    pair.host().write(stream.expect("a stream"), zeros(3)).expect("open");
     let frames = pair.pass(At::Host);
     assert!(matches!(frames[..], [Frame::Open { .. }, Frame::Stream(_)]));
 }
@@ -71,10 +69,7 @@ fn a_drop_without_an_end_is_a_reset_at_the_peer_and_never_a_clean_end() {
     pair.host().release(ours, Code::Cancelled);
     pair.settle();
     let (_, reached) = read(pair.plugin(), theirs);
-    assert!(matches!(
-        reached,
-        Reached::Failure(StreamError::Peer(Code::Cancelled))
-    ));
+    assert!(matches!(reached, Reached::Failure(StreamError::Peer(Code::Cancelled))));
     pair.plugin().release(theirs, Code::Cancelled);
     pair.assert_nothing_left();
 }
@@ -106,10 +101,7 @@ fn a_drop_after_the_end_has_left_resets_the_unread_direction_at_once() {
     pair.host().release(ours, Code::Cancelled);
     pair.settle();
     let (_, reached) = read(pair.plugin(), theirs);
-    assert!(
-        matches!(reached, Reached::End(Some(_))),
-        "it had ended well"
-    );
+    assert!(matches!(reached, Reached::End(Some(_))), "it had ended well");
     assert!(matches!(
         pair.plugin().write(theirs, zeros(1)),
         Err(StreamError::Peer(Code::Cancelled))
@@ -168,10 +160,7 @@ fn what_was_written_is_flushed_once_it_has_left() {
     pair.pass(At::Host);
     assert!(pair.host().is_flushed(ours).expect("well"));
     finish(pair.host(), ours);
-    assert!(
-        !pair.host().is_flushed(ours).expect("well"),
-        "the end counts"
-    );
+    assert!(!pair.host().is_flushed(ours).expect("well"), "the end counts");
     pair.events(At::Host);
     pair.pass(At::Host);
     assert!(pair.host().is_flushed(ours).expect("well"));
@@ -188,14 +177,8 @@ fn a_reset_from_both_sides_at_once_leaves_nothing() {
     pair.plugin().reset(theirs, Code::Failed);
     assert!(pair.transmit(At::Host) && pair.transmit(At::Plugin));
     pair.settle();
-    assert!(matches!(
-        pair.host().failure(ours),
-        Some(StreamError::Local(Code::Cancelled))
-    ));
-    assert!(matches!(
-        pair.plugin().failure(theirs),
-        Some(StreamError::Local(Code::Failed))
-    ));
+    assert!(matches!(pair.host().failure(ours), Some(StreamError::Local(Code::Cancelled))));
+    assert!(matches!(pair.plugin().failure(theirs), Some(StreamError::Local(Code::Failed))));
     pair.host().release(ours, Code::Cancelled);
     pair.plugin().release(theirs, Code::Cancelled);
     pair.assert_nothing_left();

@@ -42,11 +42,7 @@ fn an_open_and_the_first_request_travel_together() {
     assert!(matches!(frames[..], [Frame::Open { .. }, Frame::Stream(_)]));
     assert!(matches!(
         pair.events(At::Plugin)[..],
-        [
-            Event::Opened { .. },
-            Event::Called { .. },
-            Event::Changed(_)
-        ]
+        [Event::Opened { .. }, Event::Called { .. }, Event::Changed(_)]
     ));
 }
 
@@ -57,14 +53,8 @@ fn a_refusal_reaches_the_opener_and_its_calls_with_its_code() {
     let (caller, callee) = pair.call(At::Host, opened.ours);
     pair.plugin().refuse(opened.theirs, Code::Denied);
     pair.settle();
-    assert!(matches!(
-        pair.host().failure(caller),
-        Some(StreamError::Peer(Code::Denied))
-    ));
-    assert!(matches!(
-        pair.host().check_channel(opened.ours),
-        Err(StreamError::Peer(Code::Denied))
-    ));
+    assert!(matches!(pair.host().failure(caller), Some(StreamError::Peer(Code::Denied))));
+    assert!(matches!(pair.host().check_channel(opened.ours), Err(StreamError::Peer(Code::Denied))));
     assert!(matches!(
         pair.host().call(opened.ours, call("/m")),
         Err(StreamError::Peer(Code::Denied))
@@ -87,13 +77,9 @@ fn a_refused_byte_stream_fails_with_the_code_of_the_refusal() {
     let opened = pair.open(At::Plugin, Kind::Bytes);
     let (ours, theirs) = (opened.our_stream.expect("a stream"), opened.their_stream);
     pair.host().refuse(opened.theirs, Code::Unknown);
-    pair.host()
-        .release(theirs.expect("a stream"), Code::Unknown);
+    pair.host().release(theirs.expect("a stream"), Code::Unknown);
     pair.settle();
-    assert!(matches!(
-        pair.plugin().read(ours),
-        Err(StreamError::Peer(Code::Unknown))
-    ));
+    assert!(matches!(pair.plugin().read(ours), Err(StreamError::Peer(Code::Unknown))));
     pair.plugin().release(ours, Code::Cancelled);
     pair.assert_nothing_left();
 }
@@ -117,10 +103,7 @@ fn the_acceptor_can_close_and_the_opener_hears_of_it() {
     pair.settle();
     let events = pair.events(At::Host);
     assert!(matches!(events[..], [Event::Closed { channel }] if channel == opened.ours));
-    assert!(matches!(
-        pair.host().check_channel(opened.ours),
-        Err(StreamError::Peer(Code::Closed))
-    ));
+    assert!(matches!(pair.host().check_channel(opened.ours), Err(StreamError::Peer(Code::Closed))));
     pair.host().close(opened.ours, Code::Done);
     pair.assert_nothing_left();
 }
@@ -135,10 +118,7 @@ fn a_close_from_both_sides_at_once_is_one_close() {
     pair.settle();
     for at in At::BOTH {
         assert!(pair.at(at).ended().is_none());
-        assert!(
-            pair.events(at).is_empty(),
-            "who closed it need not be told that it is closed"
-        );
+        assert!(pair.events(at).is_empty(), "who closed it need not be told that it is closed");
     }
     pair.assert_nothing_left();
 }
@@ -151,14 +131,8 @@ fn a_call_that_crosses_the_close_of_its_channel_ends_with_the_close() {
     assert!(pair.transmit(At::Host), "the call is on its way");
     pair.plugin().close(opened.theirs, Code::Closed);
     pair.settle();
-    assert!(
-        pair.events(At::Plugin).is_empty(),
-        "nobody is there to serve it"
-    );
-    assert!(matches!(
-        pair.host().failure(caller),
-        Some(StreamError::Peer(Code::Closed))
-    ));
+    assert!(pair.events(At::Plugin).is_empty(), "nobody is there to serve it");
+    assert!(matches!(pair.host().failure(caller), Some(StreamError::Peer(Code::Closed))));
     pair.host().release(caller, Code::Cancelled);
     pair.host().close(opened.ours, Code::Done);
     pair.assert_nothing_left();
@@ -172,15 +146,9 @@ fn closing_a_channel_ends_the_calls_that_run_on_it_and_no_others() {
     let (lost, lost_there) = pair.call(At::Host, closing.ours);
     let (kept, kept_there) = pair.call(At::Host, staying.ours);
     pair.host().close(closing.ours, Code::Done);
-    assert!(matches!(
-        pair.host().failure(lost),
-        Some(StreamError::Local(Code::Done))
-    ));
+    assert!(matches!(pair.host().failure(lost), Some(StreamError::Local(Code::Done))));
     pair.settle();
-    assert!(matches!(
-        pair.plugin().failure(lost_there),
-        Some(StreamError::Peer(Code::Done))
-    ));
+    assert!(matches!(pair.plugin().failure(lost_there), Some(StreamError::Peer(Code::Done))));
     assert!(pair.host().failure(kept).is_none());
     assert!(pair.plugin().failure(kept_there).is_none());
 }
@@ -209,9 +177,7 @@ fn a_channel_is_closed_for_those_that_knew_it_even_if_its_slot_is_used_again() {
     let second = pair.open(At::Host, Kind::Calls);
     assert!(pair.host().check_channel(first.ours).is_err());
     pair.host().close(first.ours, Code::Done);
-    pair.host()
-        .check_channel(second.ours)
-        .expect("the second is another one");
+    pair.host().check_channel(second.ours).expect("the second is another one");
 }
 
 #[test]

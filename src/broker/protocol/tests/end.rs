@@ -71,13 +71,9 @@ fn assert_all_failed(
 fn a_close_fails_every_stream_at_both_ends_at_once_and_leaves_nothing() {
     let (mut pair, keys, _) = busy();
     pair.host().shut();
-    assert_all_failed(&mut pair, At::Host, &keys, |it| {
-        matches!(it, EndReason::Closed)
-    });
+    assert_all_failed(&mut pair, At::Host, &keys, |it| matches!(it, EndReason::Closed));
     pair.settle();
-    assert_all_failed(&mut pair, At::Plugin, &keys, |it| {
-        matches!(it, EndReason::PeerClosed)
-    });
+    assert_all_failed(&mut pair, At::Plugin, &keys, |it| matches!(it, EndReason::PeerClosed));
     pair.assert_nothing_left();
 }
 
@@ -104,9 +100,7 @@ fn a_violation_fails_every_stream_at_both_ends_and_leaves_nothing() {
     let (mut pair, keys, _) = busy();
     let now = pair.now;
     pair.host().handle_frame(super::peer::hello(), now);
-    assert_all_failed(&mut pair, At::Host, &keys, |it| {
-        matches!(it, EndReason::Violation(_))
-    });
+    assert_all_failed(&mut pair, At::Host, &keys, |it| matches!(it, EndReason::Violation(_)));
     pair.settle();
     assert_all_failed(
         &mut pair,
@@ -124,10 +118,7 @@ fn the_first_reason_stays() {
     pair.host().handle_lost(EndReason::Lost(None));
     assert!(matches!(pair.host().ended(), Some(EndReason::Closed)));
     let ended = |event: &Event| matches!(event, Event::Ended);
-    assert_eq!(
-        pair.events(At::Host).iter().filter(|it| ended(it)).count(),
-        1
-    );
+    assert_eq!(pair.events(At::Host).iter().filter(|it| ended(it)).count(), 1);
 }
 
 #[test]
@@ -139,16 +130,7 @@ fn the_farewell_goes_out_before_anything_that_still_waits() {
     pair.host().ping(1).expect("alive");
     pair.host().shut();
     let frames = pair.pass(At::Host);
-    assert!(
-        matches!(
-            frames[..],
-            [Frame::GoAway {
-                code: Code::Done,
-                ..
-            }]
-        ),
-        "{frames:?}"
-    );
+    assert!(matches!(frames[..], [Frame::GoAway { code: Code::Done, .. }]), "{frames:?}");
 }
 
 #[test]
@@ -188,10 +170,7 @@ fn what_has_arrived_in_part_is_an_error_and_never_a_short_end() {
     pair.plugin().finish(theirs, End::default()).expect("open");
     pair.plugin().shut();
     pair.settle();
-    assert!(matches!(
-        pair.host().read(ours),
-        Err(StreamError::Trunk(EndReason::PeerClosed))
-    ));
+    assert!(matches!(pair.host().read(ours), Err(StreamError::Trunk(EndReason::PeerClosed))));
     assert_eq!(pair.host().buffered(), 0);
 }
 
@@ -228,10 +207,7 @@ fn a_channel_that_was_never_announced_ends_with_the_trunk_too() {
     let (_, stream) = opened.expect("may open");
     let stream = stream.expect("a stream");
     pair.host().shut();
-    assert!(matches!(
-        pair.host().read(stream),
-        Err(StreamError::Trunk(EndReason::Closed))
-    ));
+    assert!(matches!(pair.host().read(stream), Err(StreamError::Trunk(EndReason::Closed))));
     pair.host().release(stream, Code::Cancelled);
     pair.assert_nothing_left();
 }

@@ -40,18 +40,11 @@ fn gone_and_drained(pair: &mut Pair, at: At) -> (usize, usize) {
     let events = pair.events(at);
     let gone = |event: &&Event| matches!(event, Event::GoingAway);
     let drained = |event: &&Event| matches!(event, Event::Drained);
-    (
-        events.iter().filter(gone).count(),
-        events.iter().filter(drained).count(),
-    )
+    (events.iter().filter(gone).count(), events.iter().filter(drained).count())
 }
 
 fn nested(parent: StreamKey) -> Call {
-    Call {
-        parent: Some(parent),
-        depth: 1,
-        ..call("/nested")
-    }
+    Call { parent: Some(parent), depth: 1, ..call("/nested") }
 }
 
 fn channels(pair: &mut Pair) -> (ChannelKey, ChannelKey) {
@@ -93,10 +86,7 @@ fn a_call_that_crosses_the_news_is_refused_and_can_be_made_elsewhere() {
     go_away(&mut pair, At::Host);
     pair.settle();
     for key in [late, bytes.expect("a stream")] {
-        assert!(matches!(
-            pair.plugin().failure(key),
-            Some(StreamError::Peer(Code::GoingAway))
-        ));
+        assert!(matches!(pair.plugin().failure(key), Some(StreamError::Peer(Code::GoingAway))));
     }
     let begun = |event: &Event| matches!(event, Event::Called { .. } | Event::Opened { .. });
     assert!(!pair.events(At::Host).iter().any(begun));
@@ -179,11 +169,7 @@ fn who_goes_away_is_told_once_that_nothing_runs_any_more() {
     pair.host().release(caller, Code::Cancelled);
     assert_eq!(gone_and_drained(&mut pair, At::Host), (0, 0));
     answer(pair.host(), callee_here);
-    assert_eq!(
-        gone_and_drained(&mut pair, At::Host),
-        (0, 0),
-        "the answer has not left"
-    );
+    assert_eq!(gone_and_drained(&mut pair, At::Host), (0, 0), "the answer has not left");
     pair.settle();
     assert_eq!(gone_and_drained(&mut pair, At::Host), (0, 1));
     pair.plugin().release(caller_there, Code::Cancelled);
@@ -195,10 +181,7 @@ fn who_goes_away_is_told_once_that_nothing_runs_any_more() {
 fn going_away_with_nothing_to_do_is_drained_at_once() {
     let mut pair = Pair::connected();
     go_away(&mut pair, At::Plugin);
-    assert!(matches!(
-        pair.events(At::Plugin)[..],
-        [Event::GoingAway, Event::Drained]
-    ));
+    assert!(matches!(pair.events(At::Plugin)[..], [Event::GoingAway, Event::Drained]));
 }
 
 #[test]

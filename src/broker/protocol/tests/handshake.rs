@@ -135,20 +135,11 @@ fn a_peer_that_says_no_hello_in_time_is_given_up_and_told_so() {
     peer.machine.handle_timeout(just_before);
     assert!(peer.machine.ended().is_none());
     peer.machine.handle_timeout(deadline);
-    assert!(matches!(
-        peer.machine.ended(),
-        Some(EndReason::HelloTimeout)
-    ));
+    assert!(matches!(peer.machine.ended(), Some(EndReason::HelloTimeout)));
     assert!(matches!(peer.events()[..], [Event::Ended]));
     assert!(matches!(
         peer.sent()[..],
-        [
-            Frame::Hello(_),
-            Frame::GoAway {
-                code: Code::Deadline,
-                ..
-            }
-        ]
+        [Frame::Hello(_), Frame::GoAway { code: Code::Deadline, .. }]
     ));
     assert_eq!(peer.machine.poll_timeout(), None);
 }
@@ -174,10 +165,7 @@ fn nothing_can_be_opened_before_the_hellos_are_there() {
 #[test]
 fn a_farewell_instead_of_a_hello_says_why_the_trunk_ended() {
     let mut peer = Peer::new(Limits::default());
-    peer.send(Frame::GoAway {
-        code: Code::Version,
-        message: "too old".to_owned(),
-    });
+    peer.send(Frame::GoAway { code: Code::Version, message: "too old".to_owned() });
     let Some(EndReason::Accused { code, message }) = peer.machine.ended() else {
         panic!("{:?}", peer.machine.ended());
     };
@@ -189,14 +177,5 @@ fn the_hello_leaves_first_even_if_the_trunk_is_closed_before_it() {
     let mut peer = Peer::new(Limits::default());
     peer.machine.shut();
     let sent = peer.sent();
-    assert!(matches!(
-        sent[..],
-        [
-            Frame::Hello(_),
-            Frame::GoAway {
-                code: Code::Done,
-                ..
-            }
-        ]
-    ));
+    assert!(matches!(sent[..], [Frame::Hello(_), Frame::GoAway { code: Code::Done, .. }]));
 }

@@ -33,12 +33,7 @@ fn assert_none_ended(pair: &mut Pair) {
 
 /// All that may be said about a stream that is open.
 fn anything(stream: u64) -> Vec<Frame> {
-    vec![
-        data(stream, 10),
-        credit(stream, 10),
-        end(stream),
-        reset(stream),
-    ]
+    vec![data(stream, 10), credit(stream, 10), end(stream), reset(stream)]
 }
 
 #[test]

@@ -91,12 +91,7 @@ fn stream_frame() -> impl Strategy<Value = Frame> {
         1 => number().prop_map(|channel| Some(Head::Request(request_head(channel)))),
     ];
     (number(), head, payload(), end()).prop_map(|(number, head, data, end)| {
-        Frame::Stream(StreamFrame {
-            stream: id(number),
-            head,
-            data,
-            end,
-        })
+        Frame::Stream(StreamFrame { stream: id(number), head, data, end })
     })
 }
 
@@ -118,11 +113,7 @@ fn request() -> impl Strategy<Value = Step> {
     (any::<usize>(), parent, 0..80u32, payload(), any::<bool>()).prop_map(
         |(pick, parent, depth, data, end)| Step::Request {
             pick,
-            head: RequestHead {
-                parent,
-                depth,
-                ..request_head(2)
-            },
+            head: RequestHead { parent, depth, ..request_head(2) },
             data,
             end,
         },
@@ -195,12 +186,7 @@ impl Siege {
                 }
                 self.peer.send(open_kind(number, kind));
             }
-            Step::Request {
-                pick,
-                mut head,
-                data,
-                end,
-            } => {
+            Step::Request { pick, mut head, data, end } => {
                 let Some(channel) = self.callable.get(pick % self.callable.len().max(1)) else {
                     return;
                 };
@@ -225,8 +211,7 @@ impl Siege {
                 let Some(channel) = self.channels.last() else {
                     return;
                 };
-                self.held
-                    .extend(self.peer.machine.call(*channel, call("/m")).ok());
+                self.held.extend(self.peer.machine.call(*channel, call("/m")).ok());
             }
             Step::Serve { pick, what } => self.serve(pick, what),
             Step::Take(count) => {
@@ -252,9 +237,7 @@ impl Siege {
         let key = self.held[index];
         let machine = &mut self.peer.machine;
         let _ = match what % 8 {
-            0 => machine
-                .respond(key, ok())
-                .and_then(|()| machine.finish(key, End::default())),
+            0 => machine.respond(key, ok()).and_then(|()| machine.finish(key, End::default())),
             1 => match machine.respond(key, ok()).and_then(|()| machine.room(key)) {
                 Ok(1..) => machine.write(key, zeros(2000)),
                 _ => Ok(()),

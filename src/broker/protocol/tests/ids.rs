@@ -35,12 +35,9 @@ fn numbers_ascend_in_the_order_of_the_wire_however_commands_interleave() {
     for round in 0..20 {
         let host = pair.host();
         host.call(first, call("/a")).expect("may call");
-        let (channel, _) = host
-            .open(Target::Registered(2), Kind::Calls)
-            .expect("may open");
+        let (channel, _) = host.open(Target::Registered(2), Kind::Calls).expect("may open");
         let key = host.call(channel, call("/b")).expect("may call");
-        host.open(Target::Registered(3), Kind::Bytes)
-            .expect("may open");
+        host.open(Target::Registered(3), Kind::Bytes).expect("may open");
         if round % 3 == 0 {
             host.release(key, Code::Cancelled);
         }
@@ -96,9 +93,7 @@ fn the_key_of_a_call_that_is_over_does_nothing_to_the_next_in_its_slot() {
     pair.settle();
     assert!(pair.host().failure(fresh).is_none());
     pair.plugin().respond(fresh_there, ok()).expect("open");
-    pair.plugin()
-        .finish(fresh_there, End::default())
-        .expect("open");
+    pair.plugin().finish(fresh_there, End::default()).expect("open");
     pair.settle();
     let (bytes, _) = read(pair.host(), fresh);
     assert!(bytes.is_empty());

@@ -34,12 +34,7 @@ use crate::broker::protocol::Violation;
 use crate::broker::protocol::limits::MAX_CONTROL_BACKLOG;
 
 fn of(channels: u32, streams: u32, depth: u32) -> Limits {
-    Limits {
-        channels,
-        streams,
-        depth,
-        ..Limits::default()
-    }
+    Limits { channels, streams, depth, ..Limits::default() }
 }
 
 fn is_close(frame: &Frame, number: u64, with: Code) -> bool {
@@ -55,10 +50,7 @@ fn one_channel_too_many_is_refused_and_the_trunk_goes_on() {
     let mut peer = Peer::connected_with(of(2, 10, 1));
     peer.send_all([open(2), open(4), open(6)]);
     let sent = peer.sent();
-    assert!(
-        matches!(&sent[..], [one] if is_close(one, 6, Code::Limit)),
-        "{sent:?}"
-    );
+    assert!(matches!(&sent[..], [one] if is_close(one, 6, Code::Limit)), "{sent:?}");
     peer.send_all([close(2), open(8)]);
     assert!(peer.sent().is_empty(), "there is room again");
     assert_eq!(peer.machine.counts().channels, 2);
@@ -69,10 +61,7 @@ fn one_call_too_many_is_refused_and_the_trunk_goes_on() {
     let mut peer = Peer::connected_with(of(10, 2, 1));
     peer.send_all([open(2), request(4, 2), request(6, 2), request(8, 2)]);
     let sent = peer.sent();
-    assert!(
-        matches!(&sent[..], [one] if is_reset(one, 8, Code::Limit)),
-        "{sent:?}"
-    );
+    assert!(matches!(&sent[..], [one] if is_reset(one, 8, Code::Limit)), "{sent:?}");
     let calls = |event: &Event| matches!(event, Event::Called { .. });
     assert_eq!(peer.events().iter().filter(|it| calls(it)).count(), 2);
 }
@@ -82,10 +71,7 @@ fn a_byte_stream_counts_as_a_stream() {
     let mut peer = Peer::connected_with(of(10, 1, 1));
     peer.send_all([open_kind(2, Kind::Bytes), open_kind(4, Kind::Bytes)]);
     let sent = peer.sent();
-    assert!(
-        matches!(&sent[..], [one] if is_close(one, 4, Code::Limit)),
-        "{sent:?}"
-    );
+    assert!(matches!(&sent[..], [one] if is_close(one, 4, Code::Limit)), "{sent:?}");
 }
 
 #[test]
@@ -98,10 +84,7 @@ fn a_call_that_its_handler_still_holds_counts_against_the_limit() {
     // Else a peer that calls and cancels would have handlers without number.
     peer.send_all([reset(4), request(6, 2)]);
     let sent = peer.sent();
-    assert!(
-        matches!(&sent[..], [one] if is_reset(one, 6, Code::Limit)),
-        "{sent:?}"
-    );
+    assert!(matches!(&sent[..], [one] if is_reset(one, 6, Code::Limit)), "{sent:?}");
     peer.machine.release(stream, Code::Failed);
     peer.send(request(8, 2));
     let called = |event: &Event| matches!(event, Event::Called { .. });
@@ -112,18 +95,12 @@ fn a_call_that_its_handler_still_holds_counts_against_the_limit() {
 fn a_call_that_is_nested_too_deep_is_refused() {
     let mut peer = Peer::connected_with(of(10, 10, 3));
     let at_depth = |number, depth| {
-        let head = RequestHead {
-            depth,
-            ..request_head(2)
-        };
+        let head = RequestHead { depth, ..request_head(2) };
         with_head(number, Head::Request(head))
     };
     peer.send_all([open(2), at_depth(4, 3), at_depth(6, 4)]);
     let sent = peer.sent();
-    assert!(
-        matches!(&sent[..], [one] if is_reset(one, 6, Code::Limit)),
-        "{sent:?}"
-    );
+    assert!(matches!(&sent[..], [one] if is_reset(one, 6, Code::Limit)), "{sent:?}");
 }
 
 #[test]
@@ -131,23 +108,16 @@ fn what_the_peer_would_refuse_is_not_even_sent() {
     let mut pair = Pair::connected_with(of(2, 2, 3));
     let opened = pair.open(At::Host, Kind::Calls);
     let host = pair.host();
-    let too_deep = Call {
-        depth: 4,
-        ..call("/m")
-    };
+    let too_deep = Call { depth: 4, ..call("/m") };
     let limit = |result: Result<_, StreamError>| {
-        assert!(matches!(
-            result.map(|_| ()),
-            Err(StreamError::Local(Code::Limit))
-        ));
+        assert!(matches!(result.map(|_| ()), Err(StreamError::Local(Code::Limit))));
     };
     limit(host.call(opened.ours, too_deep).map(|_| ()));
     host.call(opened.ours, call("/m")).expect("the first");
     host.call(opened.ours, call("/m")).expect("the second");
     limit(host.call(opened.ours, call("/m")).map(|_| ()));
     limit(host.open(Target::Registered(1), Kind::Bytes).map(|_| ()));
-    host.open(Target::Registered(1), Kind::Calls)
-        .expect("the second channel");
+    host.open(Target::Registered(1), Kind::Calls).expect("the second channel");
     limit(host.open(Target::Registered(1), Kind::Calls).map(|_| ()));
 }
 
@@ -167,22 +137,13 @@ fn metadata_that_the_peer_does_not_take_is_an_error_of_the_call_alone() {
         };
         assert_eq!((size, limit), (expected, limits.metadata));
     };
-    let start = Call {
-        metadata: metadata.clone(),
-        ..call("/m")
-    };
+    let start = Call { metadata: metadata.clone(), ..call("/m") };
     expect(pair.host().call(opened.ours, start).map(|_| ()), size + 2);
     let (_, callee) = pair.call(At::Host, opened.ours);
-    let head = ResponseHead {
-        status: None,
-        metadata: metadata.clone(),
-    };
+    let head = ResponseHead { status: None, metadata: metadata.clone() };
     expect(pair.plugin().respond(callee, head), size);
     pair.plugin().respond(callee, ok()).expect("open");
-    let end = End {
-        trailers: metadata,
-        grpc_status: None,
-    };
+    let end = End { trailers: metadata, grpc_status: None };
     expect(pair.plugin().finish(callee, end), size);
     assert!(pair.plugin().ended().is_none());
 }
@@ -208,10 +169,7 @@ fn metadata_that_is_exactly_as_long_as_allowed_goes_through() {
 
 #[test]
 fn no_frame_is_longer_than_the_peer_takes() {
-    let limits = Limits {
-        frame_data: 2000,
-        ..Limits::default()
-    };
+    let limits = Limits { frame_data: 2000, ..Limits::default() };
     let mut pair = Pair::connected_with(limits);
     let opened = pair.open(At::Host, Kind::Bytes);
     let stream = opened.our_stream.expect("a stream");
@@ -232,21 +190,16 @@ fn flood(mut peer: Peer, mut next: impl FnMut(u64) -> Vec<Frame>) -> usize {
         for event in peer.events() {
             match event {
                 Event::Called { stream, .. } => peer.machine.release(stream, Code::Failed),
-                Event::Opened {
-                    stream: Some(stream),
-                    ..
-                } => peer.machine.release(stream, Code::Failed),
+                Event::Opened { stream: Some(stream), .. } => {
+                    peer.machine.release(stream, Code::Failed)
+                }
                 _ => {}
             }
         }
         most = most.max(peer.machine.counts().backlog);
         if peer.machine.ended().is_some() {
             assert_eq!(peer.violation(), Some(Violation::DoesNotRead));
-            assert!(
-                peer.machine.tables().capacity < 1000,
-                "{:?}",
-                peer.machine.tables()
-            );
+            assert!(peer.machine.tables().capacity < 1000, "{:?}", peer.machine.tables());
             return most;
         }
     }
@@ -262,17 +215,13 @@ fn a_peer_that_floods_pings_and_does_not_read_is_cut_off() {
 #[test]
 fn a_peer_that_floods_opens_and_does_not_read_is_cut_off() {
     let limits = of(3, 3, 1);
-    let most = flood(Peer::connected_with(limits), |round| {
-        vec![open(2 * round + 2)]
-    });
+    let most = flood(Peer::connected_with(limits), |round| vec![open(2 * round + 2)]);
     assert!(most <= MAX_CONTROL_BACKLOG + 1, "{most}");
 }
 
 #[test]
 fn a_peer_that_floods_byte_streams_and_does_not_read_is_cut_off() {
-    let most = flood(Peer::connected(), |round| {
-        vec![open_kind(2 * round + 2, Kind::Bytes)]
-    });
+    let most = flood(Peer::connected(), |round| vec![open_kind(2 * round + 2, Kind::Bytes)]);
     assert!(most <= MAX_CONTROL_BACKLOG + 1, "{most}");
 }
 
@@ -286,10 +235,7 @@ fn a_peer_that_floods_calls_and_does_not_read_is_cut_off() {
 
 #[test]
 fn a_peer_that_floods_overruns_and_does_not_read_is_cut_off() {
-    let limits = Limits {
-        initial_window: 1024,
-        ..Limits::default()
-    };
+    let limits = Limits { initial_window: 1024, ..Limits::default() };
     let mut peer = Peer::connected_with(limits);
     peer.send(open(2));
     let most = flood(peer, |round| {
@@ -312,10 +258,7 @@ fn a_peer_that_reads_may_ask_as_much_as_it_likes() {
 
 #[test]
 fn limits_out_of_range_are_named() {
-    let spoilt = Limits {
-        max_window: 1024,
-        ..Limits::default()
-    };
+    let spoilt = Limits { max_window: 1024, ..Limits::default() };
     let error = spoilt.check().expect_err("below the initial window");
     assert_eq!(
         error.to_string(),

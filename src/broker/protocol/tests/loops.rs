@@ -121,10 +121,7 @@ fn tables_that_were_large_give_their_memory_back() {
     pair.assert_nothing_left();
     for at in At::BOTH {
         let after = pair.at(at).tables();
-        assert!(
-            after.capacity < before.capacity + 2000,
-            "{before:?} {after:?}"
-        );
+        assert!(after.capacity < before.capacity + 2000, "{before:?} {after:?}");
     }
 }
 
@@ -151,11 +148,7 @@ fn opening_and_closing_without_a_transport_that_takes_frames_meets_the_limit() {
     let expected = Limits::default().channels as usize;
     assert_eq!(machine.counts().backlog, expected);
     let mut machine = machine;
-    assert_eq!(
-        machine.poll_transmit(),
-        None,
-        "and all of it is about nothing"
-    );
+    assert_eq!(machine.poll_transmit(), None, "and all of it is about nothing");
     assert_eq!(machine.counts(), Counts::default());
     assert_eq!(machine.tables().entries, 0);
 }
@@ -200,9 +193,8 @@ fn pinging_without_a_transport_that_takes_frames_meets_a_limit() {
 fn a_dropped_call_that_was_sent_costs_one_reset_however_long_the_transport_stalls() {
     let mut peer = Peer::connected();
     let channel = open(&mut peer.machine);
-    let keys: Vec<_> = (0..100)
-        .map(|_| peer.machine.call(channel, call("/m")).expect("may call"))
-        .collect();
+    let keys: Vec<_> =
+        (0..100).map(|_| peer.machine.call(channel, call("/m")).expect("may call")).collect();
     peer.sent();
     for key in keys {
         peer.machine.release(key, Code::Cancelled);

@@ -198,11 +198,7 @@ impl Pair {
     fn jump(&mut self) -> bool {
         let arrivals = self.wires.iter().filter_map(|wire| wire.front());
         let arrival = arrivals.map(|(arrives, _)| *arrives).min();
-        let timer = self
-            .machines
-            .iter()
-            .filter_map(Connection::poll_timeout)
-            .min();
+        let timer = self.machines.iter().filter_map(Connection::poll_timeout).min();
         let Some(next) = arrival.into_iter().chain(timer).min() else {
             return false;
         };
@@ -240,20 +236,13 @@ impl Pair {
         let (ours, our_stream) = self.at(from).open(target, kind).expect("may open");
         self.settle();
         let opened = |event| match event {
-            Event::Opened {
-                channel, stream, ..
-            } => Some((channel, stream)),
+            Event::Opened { channel, stream, .. } => Some((channel, stream)),
             _ => None,
         };
         let events = self.events(from.other()).into_iter();
         let last = events.filter_map(opened).last();
         let (theirs, their_stream) = last.expect("the peer hears of it");
-        Opened {
-            ours,
-            theirs,
-            our_stream,
-            their_stream,
-        }
+        Opened { ours, theirs, our_stream, their_stream }
     }
 
     /// Starts a call, lets it arrive, and returns the stream at the caller and
@@ -303,10 +292,7 @@ impl Pair {
 }
 
 pub(super) fn call(path: &str) -> Call {
-    Call {
-        path: path.to_owned(),
-        ..Call::default()
-    }
+    Call { path: path.to_owned(), ..Call::default() }
 }
 
 pub(super) fn ok() -> ResponseHead {

@@ -42,9 +42,7 @@ pub(super) struct World {
 }
 
 fn picked(candidates: &[usize], pick: u8) -> Option<usize> {
-    candidates
-        .get(usize::from(pick) % candidates.len().max(1))
-        .copied()
+    candidates.get(usize::from(pick) % candidates.len().max(1)).copied()
 }
 
 impl World {
@@ -147,31 +145,17 @@ impl World {
         };
         let mut keys = [None; 2];
         keys[at as usize] = Some(key);
-        self.channels.push(SubChannel {
-            opener: at,
-            kind,
-            refused,
-            closed: false,
-            keys,
-        });
+        self.channels.push(SubChannel { opener: at, kind, refused, closed: false, keys });
         if let Some(stream) = stream {
             self.add_flow(self.channels.len() - 1, stream);
         }
     }
 
     fn add_flow(&mut self, channel: usize, key: StreamKey) {
-        let SubChannel {
-            opener,
-            kind,
-            closed,
-            ..
-        } = self.channels[channel];
+        let SubChannel { opener, kind, closed, .. } = self.channels[channel];
         let mut keys = [None; 2];
         keys[opener as usize] = Some(key);
-        let half = Half {
-            cut: closed,
-            ..Half::default()
-        };
+        let half = Half { cut: closed, ..Half::default() };
         self.flows.push(Flow {
             channel,
             opener,
@@ -213,9 +197,8 @@ impl World {
         let Some(channel) = picked(&candidates, pick) else {
             return;
         };
-        let served: Vec<usize> = (0..self.flows.len())
-            .filter(|flow| self.flows[*flow].opener != at)
-            .collect();
+        let served: Vec<usize> =
+            (0..self.flows.len()).filter(|flow| self.flows[*flow].opener != at).collect();
         let parent = parent.and_then(|pick| picked(&served, pick));
         let start = Call {
             parent: parent.and_then(|flow| self.flows[flow].keys[at as usize]),
@@ -249,12 +232,7 @@ impl World {
     fn on_event(&mut self, at: At, event: Event) {
         let side = at as usize;
         match event {
-            Event::Opened {
-                channel,
-                target: Target::Registered(number),
-                stream,
-                ..
-            } => {
+            Event::Opened { channel, target: Target::Registered(number), stream, .. } => {
                 let number = number as usize;
                 self.channels[number].keys[side] = Some(channel);
                 let flow = self.flows.iter().position(|it| it.channel == number);

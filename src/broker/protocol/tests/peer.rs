@@ -37,10 +37,7 @@ impl Peer {
     /// Neither has said hello.
     pub(super) fn new(limits: Limits) -> Self {
         let now = base();
-        Self {
-            machine: Connection::new(config(Role::Host, limits), now),
-            now,
-        }
+        Self { machine: Connection::new(config(Role::Host, limits), now), now }
     }
 
     pub(super) fn connected_with(limits: Limits) -> Self {
@@ -93,18 +90,11 @@ pub(super) fn open(number: u64) -> Frame {
 }
 
 pub(super) fn open_kind(number: u64, kind: Kind) -> Frame {
-    Frame::Open {
-        channel: id(number),
-        target: Target::Registered(number),
-        kind,
-    }
+    Frame::Open { channel: id(number), target: Target::Registered(number), kind }
 }
 
 pub(super) fn close(number: u64) -> Frame {
-    Frame::Close {
-        channel: id(number),
-        code: Code::Done,
-    }
+    Frame::Close { channel: id(number), code: Code::Done }
 }
 
 pub(super) fn request_head(channel: u64) -> RequestHead {
@@ -136,12 +126,7 @@ pub(super) fn with_head(number: u64, head: Head) -> Frame {
 }
 
 pub(super) fn data(number: u64, count: usize) -> Frame {
-    Frame::Stream(StreamFrame {
-        stream: id(number),
-        head: None,
-        data: zeros(count),
-        end: None,
-    })
+    Frame::Stream(StreamFrame { stream: id(number), head: None, data: zeros(count), end: None })
 }
 
 pub(super) fn end(number: u64) -> Frame {
@@ -154,15 +139,9 @@ pub(super) fn end(number: u64) -> Frame {
 }
 
 pub(super) fn credit(number: u64, bytes: u32) -> Frame {
-    Frame::Credit {
-        stream: id(number),
-        bytes,
-    }
+    Frame::Credit { stream: id(number), bytes }
 }
 
 pub(super) fn reset(number: u64) -> Frame {
-    Frame::Reset {
-        stream: id(number),
-        code: Code::Cancelled,
-    }
+    Frame::Reset { stream: id(number), code: Code::Cancelled }
 }

@@ -11,63 +11,20 @@ use crate::broker::protocol::Limits;
 /// there is at that moment.
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
-    Open {
-        at: At,
-        bytes: bool,
-        refused: bool,
-    },
-    Close {
-        at: At,
-        pick: u8,
-    },
-    Call {
-        at: At,
-        pick: u8,
-        parent: Option<u8>,
-    },
-    Respond {
-        at: At,
-        pick: u8,
-    },
-    Write {
-        at: At,
-        pick: u8,
-        count: usize,
-    },
-    Finish {
-        at: At,
-        pick: u8,
-    },
-    Read {
-        at: At,
-        pick: u8,
-        chunks: u8,
-    },
-    Reset {
-        at: At,
-        pick: u8,
-    },
-    Release {
-        at: At,
-        pick: u8,
-    },
-    Ping {
-        at: At,
-    },
-    GoAway {
-        at: At,
-    },
-    Transmit {
-        at: At,
-        count: u8,
-    },
-    Deliver {
-        at: At,
-        count: u8,
-    },
-    Advance {
-        seconds: u8,
-    },
+    Open { at: At, bytes: bool, refused: bool },
+    Close { at: At, pick: u8 },
+    Call { at: At, pick: u8, parent: Option<u8> },
+    Respond { at: At, pick: u8 },
+    Write { at: At, pick: u8, count: usize },
+    Finish { at: At, pick: u8 },
+    Read { at: At, pick: u8, chunks: u8 },
+    Reset { at: At, pick: u8 },
+    Release { at: At, pick: u8 },
+    Ping { at: At },
+    GoAway { at: At },
+    Transmit { at: At, count: u8 },
+    Deliver { at: At, count: u8 },
+    Advance { seconds: u8 },
 }
 
 fn at() -> impl Strategy<Value = At> {

@@ -16,12 +16,7 @@ use crate::broker::protocol::StreamKey;
 
 /// Wide windows and short frames, so that only turns matter.
 fn wide() -> Limits {
-    Limits {
-        initial_window: 1 << 20,
-        max_window: 1 << 20,
-        frame_data: 1024,
-        ..Limits::default()
-    }
+    Limits { initial_window: 1 << 20, max_window: 1 << 20, frame_data: 1024, ..Limits::default() }
 }
 
 fn bulk(pair: &mut Pair, channel: ChannelKey) -> StreamKey {
@@ -37,9 +32,7 @@ fn turns(pair: &mut Pair, count: usize) -> Vec<u64> {
         Some(Frame::Stream(frame)) => frame.stream.get(),
         other => panic!("{other:?}"),
     };
-    (0..count)
-        .map(|_| turn(pair.host().poll_transmit()))
-        .collect()
+    (0..count).map(|_| turn(pair.host().poll_transmit())).collect()
 }
 
 #[test]
@@ -107,29 +100,20 @@ fn a_small_call_passes_a_bulk_one_of_another_channel_within_one_round() {
     }
     turns(&mut pair, 10);
     let small = pair.host().call(other.ours, call("/small"));
-    pair.host()
-        .finish(small.expect("may call"), End::default())
-        .expect("open");
+    pair.host().finish(small.expect("may call"), End::default()).expect("open");
     let turns = turns(&mut pair, 2);
     assert!(turns[1] > turns[0], "the newest is second: {turns:?}");
 }
 
 #[test]
 fn a_stream_that_waits_for_credit_takes_no_turns_and_stalls_nobody() {
-    let limits = Limits {
-        initial_window: 4096,
-        max_window: 4096,
-        frame_data: 1024,
-        ..Limits::default()
-    };
+    let limits =
+        Limits { initial_window: 4096, max_window: 4096, frame_data: 1024, ..Limits::default() };
     let mut pair = Pair::connected_with(limits);
     let opened = pair.open(At::Host, Kind::Calls);
     let stalled = bulk(&mut pair, opened.ours);
     pair.settle();
-    assert!(
-        !pair.host().wants_transmit(),
-        "nothing of it is in line without credit"
-    );
+    assert!(!pair.host().wants_transmit(), "nothing of it is in line without credit");
     let (going, there) = pair.call(At::Host, opened.ours);
     for _ in 0..20 {
         pair.host().write(going, zeros(1000)).expect("open");

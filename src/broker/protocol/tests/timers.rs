@@ -38,18 +38,11 @@ fn a_silent_peer_is_asked_and_then_given_up() {
     assert!(matches!(peer.sent()[..], [Frame::Ping(_)]));
     let given_up = asked + PATIENCE;
     assert_eq!(peer.machine.poll_timeout(), Some(given_up));
-    peer.machine
-        .handle_timeout(given_up - Duration::from_nanos(1));
+    peer.machine.handle_timeout(given_up - Duration::from_nanos(1));
     assert!(peer.machine.ended().is_none());
     peer.machine.handle_timeout(given_up);
     assert!(matches!(peer.machine.ended(), Some(EndReason::Silent)));
-    assert!(matches!(
-        peer.sent()[..],
-        [Frame::GoAway {
-            code: Code::Deadline,
-            ..
-        }]
-    ));
+    assert!(matches!(peer.sent()[..], [Frame::GoAway { code: Code::Deadline, .. }]));
 }
 
 #[test]

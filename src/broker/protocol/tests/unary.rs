@@ -25,10 +25,7 @@ use crate::broker::protocol::StreamError;
 use crate::broker::protocol::StreamFrame;
 
 fn entry(name: &str, value: &'static [u8]) -> Metadata {
-    Metadata(vec![Entry {
-        name: name.to_owned(),
-        value: Bytes::from_static(value),
-    }])
+    Metadata(vec![Entry { name: name.to_owned(), value: Bytes::from_static(value) }])
 }
 
 #[test]
@@ -37,8 +34,7 @@ fn a_unary_call_is_one_frame_each_way() {
     let opened = pair.open(At::Host, Kind::Calls);
     let host = pair.host();
     let caller = host.call(opened.ours, call("/m")).expect("may call");
-    host.write(caller, Bytes::from_static(b"question"))
-        .expect("open");
+    host.write(caller, Bytes::from_static(b"question")).expect("open");
     host.finish(caller, End::default()).expect("open");
     let request = pair.pass(At::Host);
     assert!(
@@ -53,9 +49,7 @@ fn a_unary_call_is_one_frame_each_way() {
     assert_eq!(bytes, b"question");
     assert!(matches!(reached, Reached::End(Some(_))));
     plugin.respond(callee, ok()).expect("open");
-    plugin
-        .write(callee, Bytes::from_static(b"answer"))
-        .expect("open");
+    plugin.write(callee, Bytes::from_static(b"answer")).expect("open");
     plugin.finish(callee, End::default()).expect("open");
     plugin.release(callee, Code::Failed);
     let response = pair.pass(At::Plugin);
@@ -97,27 +91,14 @@ fn head_metadata_deadline_depth_and_trailers_arrive_as_they_were_given() {
     assert_eq!(head.metadata, entry("question", b"1"));
     assert_eq!(head.timeout, Some(Duration::from_millis(1500)));
     assert_eq!((head.parent, head.depth), (None, 3));
-    let given = ResponseHead {
-        status: Some(204),
-        metadata: entry("answer", b"2"),
-    };
-    let last = End {
-        trailers: entry("last", b"3"),
-        grpc_status: Some(5),
-    };
+    let given = ResponseHead { status: Some(204), metadata: entry("answer", b"2") };
+    let last = End { trailers: entry("last", b"3"), grpc_status: Some(5) };
     pair.plugin().respond(stream, given.clone()).expect("open");
     pair.plugin().finish(stream, last.clone()).expect("open");
     pair.settle();
     assert_eq!(pair.host().read_head(caller).expect("well"), Some(given));
-    assert_eq!(
-        pair.host().read(caller).expect("well"),
-        Read::End(Some(last))
-    );
-    assert_eq!(
-        pair.host().read(caller).expect("well"),
-        Read::End(None),
-        "the end is given once"
-    );
+    assert_eq!(pair.host().read(caller).expect("well"), Read::End(Some(last)));
+    assert_eq!(pair.host().read(caller).expect("well"), Read::End(None), "the end is given once");
 }
 
 #[test]
@@ -144,10 +125,7 @@ fn a_streaming_call_goes_through_its_phases_in_both_directions_at_once() {
     pair.plugin().finish(caller, End::default()).expect("open");
     pair.settle();
     assert!(matches!(pair.host().read(callee), Ok(Read::End(Some(_)))));
-    assert!(
-        pair.host().failure(callee).is_none(),
-        "the callee may still speak"
-    );
+    assert!(pair.host().failure(callee).is_none(), "the callee may still speak");
     pair.host().write(callee, zeros(9)).expect("open");
     pair.host().finish(callee, End::default()).expect("open");
     pair.settle();
@@ -179,10 +157,7 @@ fn the_end_of_the_response_is_the_end_of_the_call_whatever_of_the_request_is_mis
     pair.plugin().respond(callee, ok()).expect("open");
     pair.plugin().finish(callee, End::default()).expect("open");
     pair.settle();
-    assert!(matches!(
-        pair.host().write(caller, zeros(1)),
-        Err(StreamError::Local(Code::Done))
-    ));
+    assert!(matches!(pair.host().write(caller, zeros(1)), Err(StreamError::Local(Code::Done))));
     let (_, reached) = read(pair.host(), caller);
     assert!(matches!(reached, Reached::End(Some(_))));
 
@@ -207,10 +182,7 @@ fn cancelling_a_call_reaches_its_handler_with_the_code() {
     pair.events(At::Plugin);
     pair.host().release(caller, Code::Deadline);
     pair.settle();
-    assert!(matches!(
-        pair.plugin().failure(callee),
-        Some(StreamError::Peer(Code::Deadline))
-    ));
+    assert!(matches!(pair.plugin().failure(callee), Some(StreamError::Peer(Code::Deadline))));
     assert!(matches!(
         pair.events(At::Plugin)[..],
         [Event::Changed(key)] if key == callee
@@ -232,10 +204,7 @@ fn a_handler_that_is_lost_fails_its_call() {
     pair.settle();
     let (bytes, reached) = read(pair.host(), caller);
     assert!(bytes.is_empty(), "an unfinished response is not handed out");
-    assert!(matches!(
-        reached,
-        Reached::Failure(StreamError::Peer(Code::Failed))
-    ));
+    assert!(matches!(reached, Reached::Failure(StreamError::Peer(Code::Failed))));
 }
 
 #[test]
@@ -261,8 +230,5 @@ fn what_the_application_has_let_go_of_cannot_be_read() {
     plugin.release(callee, Code::Failed);
     pair.settle();
     assert_eq!(pair.counts()[1].streams, 1, "the response waits for credit");
-    assert!(matches!(
-        pair.plugin().read(callee),
-        Err(StreamError::Local(Code::Closed))
-    ));
+    assert!(matches!(pair.plugin().read(callee), Err(StreamError::Local(Code::Closed))));
 }

@@ -40,12 +40,8 @@ const CALL: u64 = 5;
 fn peer() -> Peer {
     let mut peer = Peer::connected();
     let machine = &mut peer.machine;
-    let (channel, _) = machine
-        .open(Target::Registered(1), Kind::Calls)
-        .expect("may open");
-    machine
-        .open(Target::Registered(2), Kind::Bytes)
-        .expect("may open");
+    let (channel, _) = machine.open(Target::Registered(1), Kind::Calls).expect("may open");
+    machine.open(Target::Registered(2), Kind::Bytes).expect("may open");
     machine.call(channel, call("/m")).expect("may call");
     assert_eq!(peer.sent().len(), 3);
     peer
@@ -75,24 +71,15 @@ fn long() -> Metadata {
 }
 
 fn long_path() -> RequestHead {
-    RequestHead {
-        path: "x".repeat(Limits::default().metadata as usize + 1),
-        ..request_head(2)
-    }
+    RequestHead { path: "x".repeat(Limits::default().metadata as usize + 1), ..request_head(2) }
 }
 
 fn long_request() -> RequestHead {
-    RequestHead {
-        metadata: long(),
-        ..request_head(2)
-    }
+    RequestHead { metadata: long(), ..request_head(2) }
 }
 
 fn long_response() -> ResponseHead {
-    ResponseHead {
-        status: None,
-        metadata: long(),
-    }
+    ResponseHead { status: None, metadata: long() }
 }
 
 fn long_end(number: u64) -> Frame {
@@ -100,10 +87,7 @@ fn long_end(number: u64) -> Frame {
         stream: id(number),
         head: None,
         data: Bytes::new(),
-        end: Some(End {
-            trailers: long(),
-            grpc_status: None,
-        }),
+        end: Some(End { trailers: long(), grpc_status: None }),
     })
 }
 
@@ -121,16 +105,8 @@ fn numbers() -> Vec<Row> {
         (BadId, "an open with a lower number", vec![open(4), open(2)]),
         (BadId, "a close of what never was", vec![close(2)]),
         (BadId, "a close of what we never opened", vec![close(7)]),
-        (
-            BadId,
-            "a call with a number of ours",
-            vec![open(2), request(9, 2)],
-        ),
-        (
-            BadId,
-            "a call with the number of its channel",
-            vec![open(2), request(2, 2)],
-        ),
+        (BadId, "a call with a number of ours", vec![open(2), request(9, 2)]),
+        (BadId, "a call with the number of its channel", vec![open(2), request(2, 2)]),
         (
             BadId,
             "a call with the number of one that is over",
@@ -142,16 +118,8 @@ fn numbers() -> Vec<Row> {
         (UnopenedStream, "a reset of nothing", vec![reset(4)]),
         (UnopenedStream, "a response to nothing", vec![response(7)]),
         (BadChannel, "a call on nothing", vec![request(4, 6)]),
-        (
-            BadChannel,
-            "a call on a channel of ours",
-            vec![request(4, CHANNEL)],
-        ),
-        (
-            BadChannel,
-            "a call on a byte stream",
-            vec![bytes(2), request(4, 2)],
-        ),
+        (BadChannel, "a call on a channel of ours", vec![request(4, CHANNEL)]),
+        (BadChannel, "a call on a byte stream", vec![bytes(2), request(4, 2)]),
     ]
 }
 
@@ -163,56 +131,20 @@ fn phases() -> Vec<Row> {
     use Violation::SecondHello;
     vec![
         (SecondHello, "a hello again", vec![hello()]),
-        (
-            BadHead,
-            "a request twice",
-            vec![open(2), request(4, 2), request(4, 2)],
-        ),
-        (
-            BadHead,
-            "a request on a call of ours",
-            vec![open(2), request(CALL, 2)],
-        ),
-        (
-            BadHead,
-            "a response by the caller",
-            vec![open(2), request(4, 2), response(4)],
-        ),
-        (
-            BadHead,
-            "a response twice",
-            vec![response(CALL), response(CALL)],
-        ),
-        (
-            BadHead,
-            "a response on a byte stream",
-            vec![response(BYTES)],
-        ),
-        (
-            DataBeforeHead,
-            "data before the response",
-            vec![data(CALL, 1)],
-        ),
-        (
-            DataBeforeHead,
-            "an end before the response",
-            vec![end(CALL)],
-        ),
+        (BadHead, "a request twice", vec![open(2), request(4, 2), request(4, 2)]),
+        (BadHead, "a request on a call of ours", vec![open(2), request(CALL, 2)]),
+        (BadHead, "a response by the caller", vec![open(2), request(4, 2), response(4)]),
+        (BadHead, "a response twice", vec![response(CALL), response(CALL)]),
+        (BadHead, "a response on a byte stream", vec![response(BYTES)]),
+        (DataBeforeHead, "data before the response", vec![data(CALL, 1)]),
+        (DataBeforeHead, "an end before the response", vec![end(CALL)]),
         (
             AfterEnd,
             "data after the end of a request",
             vec![open(2), request(4, 2), end(4), data(4, 1)],
         ),
-        (
-            AfterEnd,
-            "a second end of a request",
-            vec![open(2), request(4, 2), end(4), end(4)],
-        ),
-        (
-            AfterEnd,
-            "data after the end of a byte stream",
-            vec![end(BYTES), data(BYTES, 1)],
-        ),
+        (AfterEnd, "a second end of a request", vec![open(2), request(4, 2), end(4), end(4)]),
+        (AfterEnd, "data after the end of a byte stream", vec![end(BYTES), data(BYTES, 1)]),
     ]
 }
 
@@ -228,11 +160,7 @@ fn sizes() -> Vec<Row> {
             "data of one byte too many",
             vec![open(2), request(4, 2), data(4, too_long)],
         ),
-        (
-            MetadataTooLong,
-            "a long path",
-            vec![open(2), with_head(4, Head::Request(long_path()))],
-        ),
+        (MetadataTooLong, "a long path", vec![open(2), with_head(4, Head::Request(long_path()))]),
         (
             MetadataTooLong,
             "a long request",
@@ -243,16 +171,8 @@ fn sizes() -> Vec<Row> {
             "a long response",
             vec![with_head(CALL, Head::Response(long_response()))],
         ),
-        (
-            MetadataTooLong,
-            "long trailers",
-            vec![response(CALL), long_end(CALL)],
-        ),
-        (
-            CreditOverflow,
-            "more credit than a window holds",
-            vec![credit(CALL, u32::MAX)],
-        ),
+        (MetadataTooLong, "long trailers", vec![response(CALL), long_end(CALL)]),
+        (CreditOverflow, "more credit than a window holds", vec![credit(CALL, u32::MAX)]),
     ]
 }
 

@@ -27,12 +27,7 @@ use crate::broker::protocol::limits::MAX_QUEUED;
 
 /// A window of 4 KiB, and nothing to grow by.
 fn narrow() -> Limits {
-    Limits {
-        initial_window: 4096,
-        max_window: 4096,
-        shared_window: 0,
-        ..Limits::default()
-    }
+    Limits { initial_window: 4096, max_window: 4096, shared_window: 0, ..Limits::default() }
 }
 
 fn called(peer: &mut Peer) -> StreamKey {
@@ -68,10 +63,7 @@ fn an_overrun_resets_its_stream_and_touches_nothing_else() {
     peer.send(data(4, 4096 - 32));
     assert!(peer.machine.failure(guilty).is_none(), "exactly what fits");
     peer.send(data(4, 1));
-    assert!(matches!(
-        peer.machine.failure(guilty),
-        Some(StreamError::Overrun)
-    ));
+    assert!(matches!(peer.machine.failure(guilty), Some(StreamError::Overrun)));
     let sent = peer.sent();
     assert!(
         matches!(sent[..], [Frame::Reset { stream, code: Code::Overrun }] if stream.get() == 4),
@@ -92,10 +84,7 @@ fn an_overrun_of_a_response_is_not_counted_as_a_question_that_was_never_answered
     let key = peer.machine.call(channel, call("/m")).expect("may call");
     peer.sent();
     peer.send_all([response(3), data(3, 4096)]);
-    assert!(matches!(
-        peer.machine.failure(key),
-        Some(StreamError::Overrun)
-    ));
+    assert!(matches!(peer.machine.failure(key), Some(StreamError::Overrun)));
     peer.sent();
     assert_eq!(peer.machine.tables().answers, 0);
 }
@@ -105,13 +94,7 @@ fn a_first_frame_that_overruns_is_cut_off_too() {
     let mut peer = Peer::connected_with(narrow());
     peer.send_all([open_kind(2, Kind::Bytes), data(2, 4096)]);
     let sent = peer.sent();
-    assert!(matches!(
-        sent[..],
-        [Frame::Reset {
-            code: Code::Overrun,
-            ..
-        }]
-    ));
+    assert!(matches!(sent[..], [Frame::Reset { code: Code::Overrun, .. }]));
     assert!(peer.machine.ended().is_none());
 }
 
@@ -125,10 +108,7 @@ fn frames_without_data_are_charged_and_run_out() {
         assert!(peer.machine.failure(key).is_none());
     }
     peer.send(data(4, 0));
-    assert!(matches!(
-        peer.machine.failure(key),
-        Some(StreamError::Overrun)
-    ));
+    assert!(matches!(peer.machine.failure(key), Some(StreamError::Overrun)));
 }
 
 #[test]
@@ -190,20 +170,12 @@ fn a_window_grows_while_it_is_used_up_and_no_further_than_the_pool_has() {
         read(pair.plugin(), theirs);
     }
     assert_eq!(pair.counts()[1].window_growth, 5000);
-    assert_eq!(
-        pair.counts()[0].window_growth,
-        0,
-        "nothing came the other way"
-    );
+    assert_eq!(pair.counts()[0].window_growth, 0, "nothing came the other way");
 }
 
 #[test]
 fn a_window_grows_no_further_than_its_maximum() {
-    let limits = Limits {
-        initial_window: 1024,
-        max_window: 3000,
-        ..Limits::default()
-    };
+    let limits = Limits { initial_window: 1024, max_window: 3000, ..Limits::default() };
     let (mut pair, ours, theirs) = duplex(limits);
     for _ in 0..100 {
         pair.host().write(ours, zeros(20_000)).expect("open");
@@ -225,21 +197,14 @@ fn a_stream_returns_to_the_pool_what_it_took_when_it_is_let_go_of() {
     assert!(pair.counts()[1].window_growth > 0);
     pair.host().release(ours, Code::Cancelled);
     pair.settle();
-    assert!(
-        pair.counts()[1].window_growth > 0,
-        "the application still holds it"
-    );
+    assert!(pair.counts()[1].window_growth > 0, "the application still holds it");
     pair.plugin().release(theirs, Code::Cancelled);
     pair.assert_nothing_left();
 }
 
 #[test]
 fn no_stream_depends_on_what_others_hold_of_the_pool() {
-    let limits = Limits {
-        initial_window: 2048,
-        shared_window: 10_000,
-        ..Limits::default()
-    };
+    let limits = Limits { initial_window: 2048, shared_window: 10_000, ..Limits::default() };
     let (mut pair, greedy, greedy_there) = duplex(limits);
     for _ in 0..20 {
         pair.host().write(greedy, zeros(50_000)).expect("open");
@@ -298,18 +263,11 @@ fn what_waits_for_credit_stays_with_the_application() {
 
 #[test]
 fn what_all_streams_queue_is_bounded_and_writers_are_told_when_it_has_left() {
-    let limits = Limits {
-        initial_window: 1 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits { initial_window: 1 << 20, ..Limits::default() };
     let mut pair = Pair::connected_with(limits);
     let mut waiting = Vec::new();
     let mut given = 0;
-    let open = |pair: &mut Pair| {
-        pair.open(At::Host, Kind::Bytes)
-            .our_stream
-            .expect("a stream")
-    };
+    let open = |pair: &mut Pair| pair.open(At::Host, Kind::Bytes).our_stream.expect("a stream");
     let streams: Vec<StreamKey> = (0..300).map(|_| open(&mut pair)).collect();
     for stream in streams {
         if pair.host().room(stream).expect("well") == 0 {

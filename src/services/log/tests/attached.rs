@@ -67,21 +67,12 @@ type Script = (
 fn scripted() -> Script {
     let (batches, received) = mpsc::channel(8);
     let (send, directives) = mpsc::channel(8);
-    let host = Scripted {
-        batches,
-        directives: Mutex::new(Some(directives)),
-    };
+    let host = Scripted { batches, directives: Mutex::new(Some(directives)) };
     (log_server::LogServer::new(host), received, send)
 }
 
 fn ack(records: u64, level: wire::Filter) -> wire::Directive {
-    wire::Directive {
-        level: Some(level.into()),
-        ack: Some(wire::Ack {
-            records,
-            dropped: 0,
-        }),
-    }
+    wire::Directive { level: Some(level.into()), ack: Some(wire::Ack { records, dropped: 0 }) }
 }
 
 #[tokio::test]
@@ -114,9 +105,7 @@ async fn an_acknowledgement_of_more_than_was_sent_is_not_believed() -> Result {
     let (host, mut batches, directives) = scripted();
     let log = Log::new();
     tokio::spawn(log.attach(host));
-    directives
-        .send(Ok(ack(u64::MAX, wire::Filter::Trace)))
-        .await?;
+    directives.send(Ok(ack(u64::MAX, wire::Filter::Trace))).await?;
     until(|| log.level() == LevelFilter::TRACE).await;
     log.info("");
     let mut flush = pin!(log.flush());
@@ -169,10 +158,7 @@ async fn a_log_is_attached_once_at_a_time() -> Result {
     let (_, service) = host();
     let log = Log::new();
     let first = log.attach(service.clone());
-    assert!(matches!(
-        log.attach(service.clone()).await,
-        Err(LogError::Attached)
-    ));
+    assert!(matches!(log.attach(service.clone()).await, Err(LogError::Attached)));
     drop(first);
     tokio::spawn(log.attach(service));
     log.flush().await?;

@@ -41,11 +41,7 @@ impl LogSink for Kept {
 
 impl Kept {
     fn messages(&self) -> Vec<String> {
-        self.records
-            .lock()
-            .iter()
-            .map(|(_, record)| record.message.clone())
-            .collect()
+        self.records.lock().iter().map(|(_, record)| record.message.clone()).collect()
     }
 }
 
@@ -77,14 +73,8 @@ async fn a_record_arrives_with_everything_it_had() -> Result {
     record.time = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
     record.module = Some("my::module".into());
     record.spans = vec![
-        SpanRecord {
-            name: "outer".into(),
-            fields: record.fields.clone(),
-        },
-        SpanRecord {
-            name: "inner".into(),
-            fields: vec![],
-        },
+        SpanRecord { name: "outer".into(), fields: record.fields.clone() },
+        SpanRecord { name: "inner".into(), fields: vec![] },
     ];
     log.record(record.clone());
     assert!(record.line.is_some() && record.file.as_deref() == Some(file!()));
@@ -151,12 +141,6 @@ async fn records_that_the_host_does_not_want_are_counted_and_not_given_to_the_si
     tokio::spawn(log.attach(service));
     log.flush().await?;
     assert!(sink.records.lock().is_empty());
-    assert_eq!(
-        control.stats(),
-        LogStats {
-            unwanted: 1,
-            ..LogStats::default()
-        }
-    );
+    assert_eq!(control.stats(), LogStats { unwanted: 1, ..LogStats::default() });
     Ok(())
 }

@@ -84,10 +84,7 @@ impl RedbStore {
 
     pub(super) async fn open_with(open: Opener) -> Result<Self, StoreError> {
         let store = Self {
-            file: Arc::new(File {
-                open,
-                database: RwLock::new(None),
-            }),
+            file: Arc::new(File { open, database: RwLock::new(None) }),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             writes: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
         };
@@ -146,20 +143,12 @@ impl File {
 
 fn open_file(path: &Path) -> Result<Database, redb::Error> {
     let new = create_private(path).map_err(redb::StorageError::Io)?;
-    let database = tables::prepare(
-        redb::Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create(path)?,
-    )?;
+    let database = tables::prepare(redb::Builder::new().set_cache_size(CACHE_BYTES).create(path)?)?;
     if new {
         // The file's name is as durable as its content only when its folder is.
-        let folder = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = std::fs::File::open(folder.unwrap_or_else(|| Path::new(".")));
-        folder
-            .and_then(|folder| folder.sync_all())
-            .map_err(redb::StorageError::Io)?;
+        folder.and_then(|folder| folder.sync_all()).map_err(redb::StorageError::Io)?;
     }
     Ok(database)
 }
@@ -167,12 +156,7 @@ fn open_file(path: &Path) -> Result<Database, redb::Error> {
 /// Creates an empty file that only its owner can read, unless there is one.
 fn create_private(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::OpenOptionsExt;
-    match std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
@@ -222,9 +206,7 @@ fn internal(error: impl Error + Send + Sync + 'static) -> StoreError {
 impl Store for RedbStore {
     fn get<'a>(&'a self, namespace: &'a str, key: &'a [u8]) -> StoreFuture<'a, Option<Entry>> {
         let (space, key) = (namespace.to_owned(), key.to_owned());
-        Box::pin(self.run(&self.reads, move |database| {
-            tables::read(database, &space, &key)
-        }))
+        Box::pin(self.run(&self.reads, move |database| tables::read(database, &space, &key)))
     }
 
     fn put<'a>(
@@ -247,16 +229,16 @@ impl Store for RedbStore {
         expected: Expected,
     ) -> StoreFuture<'a, Result<Option<Version>, Conflict>> {
         let (space, key) = (namespace.to_owned(), key.to_owned());
-        Box::pin(self.run(&self.writes, move |database| {
-            tables::remove(database, &space, &key, expected)
-        }))
+        Box::pin(
+            self.run(&self.writes, move |database| {
+                tables::remove(database, &space, &key, expected)
+            }),
+        )
     }
 
     fn list<'a>(&'a self, namespace: &'a str, query: Query) -> StoreFuture<'a, Page> {
         let space = namespace.to_owned();
-        Box::pin(self.run(&self.reads, move |database| {
-            tables::page(database, &space, &query)
-        }))
+        Box::pin(self.run(&self.reads, move |database| tables::page(database, &space, &query)))
     }
 }
 

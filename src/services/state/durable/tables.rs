@@ -47,10 +47,7 @@ pub(super) fn read(
     };
     let (version, value) = found.value();
     let version = stored_version(version)?;
-    Ok(Some(Entry {
-        value: Bytes::copy_from_slice(value),
-        version,
-    }))
+    Ok(Some(Entry { value: Bytes::copy_from_slice(value), version }))
 }
 
 pub(super) fn write(
@@ -126,9 +123,7 @@ fn current(
     key: &[u8],
 ) -> Result<Option<Version>, redb::Error> {
     let found = entries.get((namespace, key))?;
-    found
-        .map(|entry| stored_version(entry.value().0))
-        .transpose()
+    found.map(|entry| stored_version(entry.value().0)).transpose()
 }
 
 fn stored_version(number: u64) -> Result<Version, redb::Error> {

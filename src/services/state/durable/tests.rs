@@ -34,17 +34,9 @@ async fn values_and_versions_go_on_after_the_file_is_opened_again() -> Result {
 
     let store = RedbStore::open(&path).await?;
     let entry = store.get("p", b"kept").await?;
-    assert_eq!(
-        entry,
-        Some(Entry {
-            value: "1".into(),
-            version: kept
-        })
-    );
+    assert_eq!(entry, Some(Entry { value: "1".into(), version: kept }));
     assert_eq!(store.get("p", b"gone").await?, None);
-    let next = store
-        .put("p", b"gone", "2".into(), Expected::Absent)
-        .await??;
+    let next = store.put("p", b"gone", "2".into(), Expected::Absent).await??;
     assert!(next > last);
     Ok(())
 }
@@ -67,10 +59,7 @@ async fn a_file_that_is_something_else_is_refused_and_left_as_it_is() -> Result 
     for content in ["Dear Sir, ".repeat(1000), "x".to_owned()] {
         std::fs::write(&path, &content)?;
         let opened = RedbStore::open(&path).await;
-        assert!(
-            matches!(opened, Err(StoreError::NotAStore(_))),
-            "{opened:?}"
-        );
+        assert!(matches!(opened, Err(StoreError::NotAStore(_))), "{opened:?}");
         assert_eq!(std::fs::read_to_string(&path)?, content);
     }
     Ok(())
@@ -81,16 +70,11 @@ async fn a_store_that_was_cut_short_is_an_error_and_not_a_panic() -> Result {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("state");
     let store = RedbStore::open(&path).await?;
-    store
-        .put("p", b"k", vec![7; 100_000].into(), Expected::Any)
-        .await??;
+    store.put("p", b"k", vec![7; 100_000].into(), Expected::Any).await??;
     drop(store);
     let length = std::fs::metadata(&path)?.len();
     for length in [length / 2, 4096, 700, 100] {
-        std::fs::OpenOptions::new()
-            .write(true)
-            .open(&path)?
-            .set_len(length)?;
+        std::fs::OpenOptions::new().write(true).open(&path)?.set_len(length)?;
         assert!(RedbStore::open(&path).await.is_err(), "cut to {length}");
     }
     Ok(())
@@ -101,22 +85,14 @@ async fn a_store_that_was_overwritten_is_an_error_and_not_a_panic() -> Result {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("state");
     let store = RedbStore::open(&path).await?;
-    store
-        .put("p", b"k", vec![7; 100_000].into(), Expected::Any)
-        .await??;
+    store.put("p", b"k", vec![7; 100_000].into(), Expected::Any).await??;
     drop(store);
     // All but the header.
     let mut content = std::fs::read(&path)?;
     content[4096..].fill(0xaa);
     std::fs::write(&path, content)?;
     let opened = RedbStore::open(&path).await;
-    assert!(
-        matches!(
-            opened,
-            Err(StoreError::Corrupt(_) | StoreError::Internal(_))
-        ),
-        "{opened:?}"
-    );
+    assert!(matches!(opened, Err(StoreError::Corrupt(_) | StoreError::Internal(_))), "{opened:?}");
     Ok(())
 }
 
@@ -214,9 +190,7 @@ async fn a_full_disk_is_a_typed_error_and_works_again_when_there_is_room() -> Re
         prepare(database)
     };
     let store = RedbStore::open_with(Box::new(open)).await?;
-    let before = store
-        .put("p", b"k", "before".into(), Expected::Any)
-        .await??;
+    let before = store.put("p", b"k", "before".into(), Expected::Any).await??;
 
     disk.0.full.store(true, Ordering::SeqCst);
     for _ in 0..3 {
@@ -226,15 +200,7 @@ async fn a_full_disk_is_a_typed_error_and_works_again_when_there_is_room() -> Re
 
     disk.0.full.store(false, Ordering::SeqCst);
     let entry = store.get("p", b"k").await?;
-    assert_eq!(
-        entry,
-        Some(Entry {
-            value: "before".into(),
-            version: before
-        })
-    );
-    store
-        .put("p", b"k", "after".into(), before.into())
-        .await??;
+    assert_eq!(entry, Some(Entry { value: "before".into(), version: before }));
+    store.put("p", b"k", "after".into(), before.into()).await??;
     Ok(())
 }

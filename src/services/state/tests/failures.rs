@@ -29,10 +29,7 @@ impl Store for Busy {
     fn get<'a>(&'a self, namespace: &'a str, key: &'a [u8]) -> StoreFuture<'a, Option<Entry>> {
         Box::pin(async move {
             let entry = self.0.get(namespace, key).await;
-            let other = self
-                .0
-                .put(namespace, key, "theirs".into(), Expected::Any)
-                .await?;
+            let other = self.0.put(namespace, key, "theirs".into(), Expected::Any).await?;
             assert!(other.is_ok());
             entry
         })
@@ -72,27 +69,16 @@ async fn an_update_gives_up_after_its_tries() -> Result {
             "mine"
         })
         .await;
-    assert!(matches!(
-        updated,
-        Err(StateError::Contended {
-            tries: UPDATE_TRIES
-        })
-    ));
+    assert!(matches!(updated, Err(StateError::Contended { tries: UPDATE_TRIES })));
     assert_eq!(calls, UPDATE_TRIES);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_full_store_is_a_typed_error_and_deleting_makes_room() -> Result {
-    let state = State::new(StateService::new(
-        Arc::new(MemoryStore::with_limit(1000)),
-        "p",
-    ));
+    let state = State::new(StateService::new(Arc::new(MemoryStore::with_limit(1000)), "p"));
     state.put("a", vec![0; 800]).await?;
-    assert!(matches!(
-        state.put("b", vec![0; 800]).await,
-        Err(StateError::Full(_))
-    ));
+    assert!(matches!(state.put("b", vec![0; 800]).await, Err(StateError::Full(_))));
     assert_eq!(state.get("b").await?, None);
     // In its own place there is room for it.
     state.put("a", vec![1; 800]).await?;
@@ -162,20 +148,16 @@ async fn the_kind_of_a_stores_failure_reaches_the_plugin_and_its_cause_does_not(
 async fn a_host_that_does_not_offer_state_is_told_apart_from_one_that_is_gone() -> Result {
     type Answer = fn() -> tonic::Status;
     let state = |answer: Answer| {
-        State::new(tower::service_fn(
-            move |_: http::Request<tonic::body::Body>| async move {
-                Ok::<_, std::convert::Infallible>(answer().into_http::<tonic::body::Body>())
-            },
-        ))
+        State::new(tower::service_fn(move |_: http::Request<tonic::body::Body>| async move {
+            Ok::<_, std::convert::Infallible>(answer().into_http::<tonic::body::Body>())
+        }))
     };
     let without = state(|| tonic::Status::unimplemented("")).get("k").await;
     assert!(matches!(without, Err(StateError::NotOffered(_))));
     let gone = state(|| tonic::Status::unavailable("")).get("k").await;
     assert!(matches!(gone, Err(StateError::Unavailable(_))));
     // Somebody between the two is out of room, not the store.
-    let busy = state(|| tonic::Status::resource_exhausted(""))
-        .get("k")
-        .await;
+    let busy = state(|| tonic::Status::resource_exhausted("")).get("k").await;
     assert!(matches!(busy, Err(StateError::Unavailable(_))));
     Ok(())
 }

@@ -38,22 +38,10 @@ async fn a_value_is_read_as_it_was_written_until_it_is_deleted() -> Result {
         let state = open(&store, "p");
         assert_eq!(state.get("k").await?, None);
         let version = state.put("k", "v").await?;
-        assert_eq!(
-            state.get("k").await?,
-            Some(Entry {
-                value: "v".into(),
-                version
-            })
-        );
+        assert_eq!(state.get("k").await?, Some(Entry { value: "v".into(), version }));
         let empty = state.put("k", "").await?;
         assert!(empty > version);
-        assert_eq!(
-            state.get("k").await?,
-            Some(Entry {
-                value: Bytes::new(),
-                version: empty
-            })
-        );
+        assert_eq!(state.get("k").await?, Some(Entry { value: Bytes::new(), version: empty }));
         assert_eq!(state.delete("k").await?, Some(empty));
         assert_eq!(state.get("k").await?, None);
         assert_eq!(state.delete("k").await?, None);
@@ -139,10 +127,7 @@ async fn namespaces_do_not_see_each_other() -> Result {
         assert_eq!(a.list("").try_collect::<Vec<_>>().await?.len(), 1);
         assert_eq!(ab.list("").try_collect::<Vec<_>>().await?.len(), 1);
         assert_eq!(a.delete("c").await?, None);
-        assert_eq!(
-            ab.get("c").await?.map(|entry| entry.value),
-            Some("of ab".into())
-        );
+        assert_eq!(ab.get("c").await?.map(|entry| entry.value), Some("of ab".into()));
     }
     Ok(())
 }
@@ -159,18 +144,10 @@ async fn a_list_of_2500_keys_comes_whole_and_in_order_over_several_pages() -> Re
         state.put("l", "after").await?;
 
         let items = state.list("k/").try_collect::<Vec<_>>().await?;
-        assert!(
-            items
-                .iter()
-                .map(|item| &item.key[..])
-                .eq(names.iter().map(String::as_bytes))
-        );
+        assert!(items.iter().map(|item| &item.key[..]).eq(names.iter().map(String::as_bytes)));
         assert!(items.iter().all(|item| item.key == item.value));
         let keys = state.keys("k/").try_collect::<Vec<_>>().await?;
-        assert!(
-            keys.into_iter()
-                .eq(items.into_iter().map(|item| (item.key, item.version)))
-        );
+        assert!(keys.into_iter().eq(items.into_iter().map(|item| (item.key, item.version))));
     }
     Ok(())
 }
@@ -215,9 +192,7 @@ async fn updates_by_many_writers_lose_nothing() -> Result {
         for _ in 0..UPDATE_TRIES {
             let state = open(&store, "p");
             tasks.spawn(async move {
-                state
-                    .update("n", |old| [old.unwrap_or_default(), b"x"].concat())
-                    .await
+                state.update("n", |old| [old.unwrap_or_default(), b"x"].concat()).await
             });
         }
         while let Some(done) = tasks.join_next().await {
