@@ -84,6 +84,7 @@ pub use broker::Offers;
 pub use broker::Peer;
 pub use broker::Registration;
 pub use broker::Role;
+pub use broker::Servable;
 pub use broker::ServiceId;
 pub use broker::Stats;
 pub use broker::SubChannel;

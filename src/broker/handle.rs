@@ -5,13 +5,6 @@ use std::sync::OnceLock;
 use std::sync::Weak;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
-use http::Response;
-use http_body::Body as HttpBody;
-use tonic::body::Body as TonicBody;
-use tonic::codegen::StdError;
-use tower_service::Service;
 use uuid::Uuid;
 
 use super::body::StreamHold;
@@ -30,7 +23,7 @@ use super::registry::Registration;
 use super::registry::Registry;
 use super::registry::ServiceId;
 use super::registry::Taker;
-use super::serving::handler;
+use super::serving::Servable;
 use super::transport::Link;
 use super::transport::Phase;
 use super::transport::now;
@@ -202,15 +195,8 @@ impl Broker {
     /// belongs to an object or to one call (then see [`Registration::for_call`]).
     /// It can be opened from now on, any number of times, until the registration
     /// is dropped.
-    pub fn register<S, B>(&self, service: S) -> Registration
-    where
-        S: Service<Request<TonicBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
-        S::Future: Send,
-        S::Error: Into<StdError>,
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<StdError>,
-    {
-        let id = self.trunk.registry.add(Taker::Calls(handler(service)));
+    pub fn register<S: Servable>(&self, service: S) -> Registration {
+        let id = self.trunk.registry.add(Taker::Calls(service.erase().0));
         Registration::new(&self.trunk, id)
     }
 

@@ -40,6 +40,7 @@ pub(crate) use protocol::StreamError;
 pub use protocol::Violation;
 pub use registry::Registration;
 pub use registry::ServiceId;
+pub use serving::Servable;
 pub use transport::CarrierError;
 #[cfg(feature = "host")]
 pub(crate) use transport::now;

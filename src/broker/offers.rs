@@ -4,20 +4,13 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bytes::Bytes;
-use http::Request;
-use http::Response;
-use http_body::Body as HttpBody;
-use tonic::body::Body as TonicBody;
-use tonic::codegen::StdError;
 use tonic::server::NamedService;
-use tower_service::Service;
 
 use super::bytes::ByteListener;
 use super::bytes::backlog;
 use super::channel::SubChannel;
 use super::registry::Taker;
-use super::serving::handler;
+use super::serving::Servable;
 
 /// Services that the peer may open by name on one trunk.
 ///
@@ -38,34 +31,15 @@ impl Offers {
     /// Offers a service that tonic generated, under its full name, such as
     /// `demo.v1.Greeter`. A second one of the same name replaces the first.
     #[must_use]
-    pub fn service<S, B>(self, service: S) -> Self
-    where
-        S: Service<Request<TonicBody>, Response = Response<B>>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-        S::Error: Into<StdError>,
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<StdError>,
-    {
+    pub fn service<S: Servable + NamedService>(self, service: S) -> Self {
         self.named(S::NAME, service)
     }
 
     /// Offers any service of HTTP requests under a name: tonic's `Routes`, or a
     /// generated server in a layer that hides its name.
     #[must_use]
-    pub fn named<S, B>(mut self, name: impl Into<String>, service: S) -> Self
-    where
-        S: Service<Request<TonicBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
-        S::Future: Send,
-        S::Error: Into<StdError>,
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<StdError>,
-    {
-        self.takers.insert(name.into(), Taker::Calls(handler(service)));
+    pub fn named<S: Servable>(mut self, name: impl Into<String>, service: S) -> Self {
+        self.takers.insert(name.into(), Taker::Calls(service.erase().0));
         self
     }
 

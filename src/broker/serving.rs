@@ -1,5 +1,6 @@
 //! Serving the calls that the peer makes: one task for each.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -70,7 +71,23 @@ where
     }
 }
 
-pub(super) fn handler<S, B>(service: S) -> Arc<dyn Handler>
+/// Whatever serves HTTP requests, and so gRPC: the servers that tonic generates, its
+/// `Routes`, and either in tower's layers.
+///
+/// Implemented for every tower service that qualifies; there is nothing to implement by
+/// hand. It is cloned for each call, as in tonic's own server.
+pub trait Servable: Clone + Send + Sync + 'static {
+    /// Forgets the type.
+    #[doc(hidden)]
+    fn erase(self) -> Erased;
+}
+
+/// A service whose type is forgotten.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct Erased(pub(super) Arc<dyn Handler>);
+
+impl<S, B> Servable for S
 where
     S: Service<Request<TonicBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
@@ -78,7 +95,15 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError>,
 {
-    Arc::new(TowerHandler(service))
+    fn erase(self) -> Erased {
+        Erased(Arc::new(TowerHandler(self)))
+    }
+}
+
+impl fmt::Debug for Erased {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Erased").finish_non_exhaustive()
+    }
 }
 
 /// Serves one call, in a task of its own, until it is answered or cancelled.

@@ -3,17 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::Request;
-use http::Response;
-use http_body::Body as HttpBody;
-use tonic::body::Body as TonicBody;
-use tonic::codegen::StdError;
 use tonic::server::NamedService;
-use tower_service::Service;
 use uuid::Uuid;
 
 use crate::broker::Offers;
+use crate::broker::Servable;
 use crate::broker::WeakBroker;
 use crate::host::command::PluginCommand;
 use crate::host::launch::Launch;
@@ -68,19 +62,7 @@ impl Host {
     /// Offers a service that tonic generated to the plugins that it is granted to,
     /// under its full name, such as `demo.v1.Dictionary`.
     #[must_use]
-    pub fn offer<S, B>(self, service: S) -> Self
-    where
-        S: Service<Request<TonicBody>, Response = Response<B>>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-        S::Error: Into<StdError>,
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<StdError>,
-    {
+    pub fn offer<S: Servable + NamedService>(self, service: S) -> Self {
         self.offer_with(move |_, offers| offers.service(service.clone()))
     }
 
