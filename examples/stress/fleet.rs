@@ -128,7 +128,7 @@ async fn live(
         match order {
             Ending::HandleDrop => {
                 drop(handle);
-                return None;
+                None
             }
             Ending::Stop => Some(handle.stop().await),
             Ending::HandleKill => Some(handle.kill().await),

@@ -143,7 +143,7 @@ impl Stress for Worker {
                 callback: own.id().get(),
                 ..nest
             });
-            let held = if nest.call % 2 == 0 {
+            let held = if nest.call.is_multiple_of(2) {
                 Some(own)
             } else {
                 own.for_call(next.extensions_mut());

@@ -60,13 +60,12 @@ impl Worker {
     }
 
     pub fn broker(&self) -> Result<Broker, Status> {
-        let broker = match &self.other {
+        match &self.other {
             Other::Host(host) => host.broker().map_err(Error::into),
             Other::Plugin(broker) => broker
                 .upgrade()
                 .ok_or_else(|| Status::unavailable("the trunk is gone")),
-        };
-        broker
+        }
     }
 
     /// Handlers that run.
