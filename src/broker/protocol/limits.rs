@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 /// ```
 /// # use trunkline::Limits;
 /// let small = Limits { channels: 1024, streams: 64, shared_window: 1 << 20, ..Limits::default() };
-/// assert!(small.worst_case() < 21 << 20);
+/// assert!(small.worst_case() < 42 << 20);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
