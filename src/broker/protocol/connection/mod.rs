@@ -152,7 +152,12 @@ enum GoneBy {
 }
 
 impl Connection {
-    pub(crate) fn new(config: Config, now: Instant) -> Self {
+    pub(crate) fn new(mut config: Config, now: Instant) -> Self {
+        config.hello_timeout = config.hello_timeout.min(FOR_EVER);
+        let expressible = |(interval, patience): (Duration, Duration)| {
+            (interval.min(FOR_EVER), patience.min(FOR_EVER))
+        };
+        config.keep_alive = config.keep_alive.map(expressible);
         Self {
             ids: Ids::new(config.hello.role),
             pool: Pool::new(config.limits.shared_window),
@@ -470,3 +475,7 @@ impl Connection {
 /// The token of pings that the machine sends on its own account; the
 /// application's start above it.
 const KEEP_ALIVE_TOKEN: u64 = 0;
+
+/// A century: the longest that a timer is set to, because a clock cannot express all
+/// durations.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

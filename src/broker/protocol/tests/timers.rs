@@ -129,3 +129,20 @@ fn an_answer_to_a_ping_of_the_application_is_an_event() {
     assert!(matches!(pair.events(At::Host)[..], [Event::Pong(41)]));
     assert!(pair.events(At::Plugin).is_empty());
 }
+
+#[test]
+fn durations_that_no_clock_can_express_are_without_end() {
+    let mut peer = Peer::new(Limits::default());
+    let mut config = config(Role::Host, Limits::default());
+    config.hello_timeout = Duration::MAX;
+    config.keep_alive = Some((Duration::MAX, Duration::MAX));
+    peer.machine = Connection::new(config, peer.now);
+    let decade = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    peer.now += decade;
+    peer.machine.handle_timeout(peer.now);
+    peer.send(hello());
+    peer.now += decade;
+    peer.machine.handle_timeout(peer.now);
+    assert!(peer.machine.ended().is_none());
+    assert!(peer.machine.poll_timeout().is_some_and(|due| due > peer.now + decade));
+}
