@@ -101,8 +101,8 @@ impl AsyncWrite for ByteStream {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let StreamHold { link, key, .. } = &self.hold;
-        ready!(link.poll_room(cx, *key)).map_err(to_io)?;
-        let count = data.len().min(MAX_WRITE);
+        let room = ready!(link.poll_room(cx, *key)).map_err(to_io)?;
+        let count = data.len().min(room).min(MAX_WRITE);
         let chunk = Bytes::copy_from_slice(&data[..count]);
         link.send(*key, vec![chunk], None).map_err(to_io)?;
         Poll::Ready(Ok(count))
@@ -139,7 +139,7 @@ const BACKLOG: usize = 128;
 /// Where the byte streams come out that the peer opens by one name or id.
 ///
 /// Dropping it refuses further ones as closed and resets those that nobody took;
-/// those that were taken go on.
+/// those that were taken go on. Streams that wait in it keep the trunk alive.
 #[derive(Debug)]
 pub struct ByteListener {
     streams: mpsc::Receiver<ByteStream>,

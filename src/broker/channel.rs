@@ -23,9 +23,8 @@ use super::body::StreamHold;
 use super::context::CallContext;
 use super::handle::Trunk;
 use super::metadata;
-use super::outgoing::Part;
+use super::outgoing::Outgoing;
 use super::outgoing::SendError;
-use super::outgoing::send_body;
 use super::protocol::Call;
 use super::protocol::ChannelKey;
 use super::protocol::Code;
@@ -145,9 +144,8 @@ where
     if deadline.is_some_and(|deadline| deadline <= now()) {
         return Err(Error::from(StreamError::Local(Code::Deadline)).to_status());
     }
-    let mut body = Box::pin(body);
-    let part = std::future::poll_fn(|cx| Poll::Ready(Part::first(body.as_mut(), cx))).await;
-    let part = part.map_err(Status::from_error)?;
+    let mut body = Outgoing::new(body);
+    let part = body.first().await.map_err(Status::from_error)?;
     let ended = part.end.is_some();
     let key = link
         .call(channel.0.key, call, part.chunks, ended)
@@ -191,7 +189,7 @@ fn call_of(parts: http::request::Parts, link: &Link) -> Result<(Call, Option<Ins
     let mut call = Call { path, metadata, ..Call::default() };
     let mut deadline = own;
     if let Some(outer) = CallContext::current() {
-        call.depth = outer.depth + 1;
+        call.depth = outer.depth.saturating_add(1);
         call.parent = outer.link.is_same(link).then_some(outer.stream);
         deadline = match (own, outer.deadline) {
             (Some(own), Some(outer)) => Some(own.min(outer)),
@@ -207,12 +205,12 @@ fn timer(deadline: Instant) -> Pin<Box<Sleep>> {
 }
 
 /// Sends the request's body beside the response, and ends when either does.
-async fn send_rest<B>(link: Link, key: StreamKey, mut body: Pin<Box<B>>)
+async fn send_rest<B>(link: Link, key: StreamKey, mut body: Outgoing<B>)
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<StdError>,
 {
-    match send_body(&link, key, body.as_mut()).await {
+    match body.send(&link, key).await {
         // Whoever reads the response learns of a failed stream there.
         Ok(()) | Err(SendError::Stream) => {}
         // The caller's own stream of messages failed: the call cannot go on.

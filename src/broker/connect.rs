@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::body::StreamHold;
 use super::bytes::ByteStream;
 use super::handle::Broker;
-use super::handle::Peer;
 use super::handle::Trunk;
 use super::handle::WeakBroker;
 use super::offers::Offers;
@@ -253,10 +252,7 @@ impl Builder {
         // The sender lives in the link, which is here.
         let _ = phase.wait_for(|phase| !matches!(phase, Phase::Connecting)).await;
         match link.peer() {
-            Some(hello) => {
-                trunk.set_peer(peer_of(hello));
-                Ok(Broker { trunk })
-            }
+            Some(_) => Ok(Broker { trunk }),
             None => Err(match link.end_reason() {
                 EndReason::HelloTimeout => ConnectError::Timeout(self.hello_timeout),
                 reason => ConnectError::Ended(reason),
@@ -282,15 +278,6 @@ impl Builder {
             version: self.version.clone(),
             services: self.offers.names().map(str::to_owned).collect(),
         }
-    }
-}
-
-fn peer_of(hello: Hello) -> Peer {
-    Peer {
-        name: hello.name,
-        version: hello.version,
-        run: hello.run.map(Uuid::from_bytes),
-        services: hello.services,
     }
 }
 
@@ -374,5 +361,12 @@ impl Acceptor for Services {
             trunk.registry.clear();
         }
         self.offers = Offers::default();
+    }
+}
+
+/// With the driver, whatever ends it, goes all that it served.
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.ended();
     }
 }

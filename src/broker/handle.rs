@@ -16,6 +16,7 @@ use super::offers::Client;
 use super::protocol;
 use super::protocol::Code;
 use super::protocol::EndReason;
+use super::protocol::Hello;
 use super::protocol::Kind;
 use super::protocol::StreamError;
 use super::protocol::Target;
@@ -63,10 +64,6 @@ impl Trunk {
         Self { link, registry, peer: OnceLock::new() }
     }
 
-    pub(super) fn set_peer(&self, peer: Peer) {
-        self.peer.get_or_init(|| peer);
-    }
-
     pub(super) fn unregister(&self, id: ServiceId) {
         for channel in self.registry.remove(id) {
             self.link.close(channel, Code::Closed);
@@ -108,6 +105,17 @@ pub struct Peer {
     pub services: Vec<String>,
 }
 
+impl Peer {
+    fn of(hello: Hello) -> Self {
+        Self {
+            name: hello.name,
+            version: hello.version,
+            run: hello.run.map(Uuid::from_bytes),
+            services: hello.services,
+        }
+    }
+}
+
 /// What one end of a trunk holds at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -144,7 +152,8 @@ impl Broker {
     /// # Errors
     ///
     /// [`Reason::Limit`](crate::Reason::Limit) if the peer allows no more
-    /// sub-channels, [`Reason::TrunkEnded`](crate::Reason::TrunkEnded).
+    /// sub-channels, [`Reason::MetadataTooLong`](crate::Reason::MetadataTooLong) if the
+    /// name is longer than the peer takes, [`Reason::TrunkEnded`](crate::Reason::TrunkEnded).
     pub fn open(&self, service: impl Into<String>) -> Result<SubChannel, Error> {
         self.open_target(Target::Service(service.into()))
     }
@@ -211,7 +220,8 @@ impl Broker {
 
     /// What the peer said of itself.
     pub fn peer(&self) -> &Peer {
-        self.trunk.peer.get_or_init(Peer::default)
+        let hello = || self.trunk.link.peer().map(Peer::of).unwrap_or_default();
+        self.trunk.peer.get_or_init(hello)
     }
 
     /// Asks the peer for a sign of life and returns how long it took.
@@ -290,6 +300,7 @@ impl Broker {
         self.go_away();
         let drained = self.drained();
         let in_time = tokio::time::timeout(drain, drained).await.is_ok();
+        let in_time = in_time && self.end_reason().is_none();
         self.close();
         self.gone().await;
         in_time

@@ -94,7 +94,8 @@ pub(super) fn to_trailers(end: End) -> Result<Option<HeaderMap>, NotHttp> {
 }
 
 fn to_headers(metadata: Metadata) -> Result<HeaderMap, NotHttp> {
-    let mut headers = HeaderMap::with_capacity(metadata.0.len() + 2);
+    let fields = metadata.0.len() + 2;
+    let mut headers = HeaderMap::try_with_capacity(fields).map_err(|_| NotHttp)?;
     for entry in metadata.0 {
         let name = HeaderName::try_from(entry.name).map_err(|_| NotHttp)?;
         let value = HeaderValue::from_maybe_shared(entry.value).map_err(|_| NotHttp)?;

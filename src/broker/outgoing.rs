@@ -37,88 +37,88 @@ pub(super) enum SendError {
     Body(StdError),
 }
 
-impl Part {
-    /// Takes what the body has at its beginning without waiting.
-    pub(super) fn first<B>(body: Pin<&mut B>, cx: &mut Context<'_>) -> Result<Self, StdError>
-    where
-        B: HttpBody<Data = Bytes>,
-        B::Error: Into<StdError>,
-    {
-        Self::take(body, cx, FIRST_PART)
-    }
-
-    /// Takes what the body has without waiting, up to the chunk that makes it `most`
-    /// bytes or more.
-    fn take<B>(mut body: Pin<&mut B>, cx: &mut Context<'_>, most: usize) -> Result<Self, StdError>
-    where
-        B: HttpBody<Data = Bytes>,
-        B::Error: Into<StdError>,
-    {
-        let mut part = Self::default();
-        let mut len = 0;
-        while len < most && part.chunks.len() < CHUNKS {
-            match body.as_mut().poll_frame(cx) {
-                Poll::Pending => return Ok(part),
-                Poll::Ready(None) => {
-                    part.end = Some(End::default());
-                    return Ok(part);
-                }
-                Poll::Ready(Some(Err(error))) => return Err(error.into()),
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => {
-                        len += data.len();
-                        part.chunks.push(data);
-                    }
-                    Err(frame) => {
-                        // A frame is data or trailers; unknown kinds are to be ignored.
-                        let Ok(trailers) = frame.into_trailers() else {
-                            continue;
-                        };
-                        part.end = Some(metadata::of_trailers(trailers));
-                        return Ok(part);
-                    }
-                },
-            }
-        }
-        // The end often stands right behind the last chunk.
-        if body.is_end_stream() {
-            part.end = Some(End::default());
-        }
-        Ok(part)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.chunks.is_empty() && self.end.is_none()
-    }
+/// A body on its way out. What there is no room for stays here, not on the trunk.
+pub(super) struct Outgoing<B> {
+    body: Pin<Box<B>>,
+    /// What is left of a chunk that was too large.
+    rest: Bytes,
+    end: Option<End>,
 }
 
-/// Sends what is left of a body, as the windows allow.
-///
-/// Ends early when the stream does, so that nobody waits for a body that no one
-/// will read.
-pub(super) async fn send_body<B>(
-    link: &Link,
-    key: StreamKey,
-    mut body: Pin<&mut B>,
-) -> Result<(), SendError>
+impl<B> Outgoing<B>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<StdError>,
 {
-    loop {
-        let part = std::future::poll_fn(|cx| {
-            if link.poll_failure(cx, key).is_ready() {
-                return Poll::Ready(Err(SendError::Stream));
+    pub(super) fn new(body: B) -> Self {
+        Self { body: Box::pin(body), rest: Bytes::new(), end: None }
+    }
+
+    /// What the body has at its beginning without waiting.
+    pub(super) async fn first(&mut self) -> Result<Part, StdError> {
+        std::future::poll_fn(|cx| Poll::Ready(self.take(cx, FIRST_PART))).await
+    }
+
+    /// Sends what is left, as the windows allow.
+    ///
+    /// Ends early when the stream does, so that nobody waits for a body that no one
+    /// will read.
+    pub(super) async fn send(&mut self, link: &Link, key: StreamKey) -> Result<(), SendError> {
+        loop {
+            let part = std::future::poll_fn(|cx| {
+                if link.poll_failure(cx, key).is_ready() {
+                    return Poll::Ready(Err(SendError::Stream));
+                }
+                let room = ready!(link.poll_room(cx, key)).map_err(|_| SendError::Stream)?;
+                let part = self.take(cx, room.min(PART)).map_err(SendError::Body)?;
+                let nothing = part.chunks.is_empty() && part.end.is_none();
+                if nothing { Poll::Pending } else { Poll::Ready(Ok(part)) }
+            });
+            let part = part.await?;
+            let ended = part.end.is_some();
+            link.send(key, part.chunks, part.end).map_err(|_| SendError::Stream)?;
+            if ended {
+                return Ok(());
             }
-            let room = ready!(link.poll_room(cx, key)).map_err(|_| SendError::Stream)?;
-            let part = Part::take(body.as_mut(), cx, room.min(PART)).map_err(SendError::Body)?;
-            if part.is_empty() { Poll::Pending } else { Poll::Ready(Ok(part)) }
-        });
-        let part = part.await?;
-        let ended = part.end.is_some();
-        link.send(key, part.chunks, part.end).map_err(|_| SendError::Stream)?;
-        if ended {
-            return Ok(());
         }
+    }
+
+    /// What there is without waiting, `most` bytes of it at most.
+    fn take(&mut self, cx: &mut Context<'_>, most: usize) -> Result<Part, StdError> {
+        let mut part = Part::default();
+        let mut left = most;
+        loop {
+            if !self.rest.is_empty() {
+                let chunk = self.rest.split_to(left.min(self.rest.len()));
+                left -= chunk.len();
+                part.chunks.push(chunk);
+            }
+            if self.rest.is_empty() && (self.end.is_some() || self.body.is_end_stream()) {
+                part.end = Some(self.end.take().unwrap_or_default());
+                return Ok(part);
+            }
+            if left == 0 || part.chunks.len() >= CHUNKS || !self.poll_frame(cx)? {
+                return Ok(part);
+            }
+        }
+    }
+
+    /// Takes the next frame of the body, if it is there.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Result<bool, StdError> {
+        match self.body.as_mut().poll_frame(cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(None) => self.end = Some(End::default()),
+            Poll::Ready(Some(Err(error))) => return Err(error.into()),
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(frame) => {
+                    // A frame is data or trailers; unknown kinds are to be ignored.
+                    if let Ok(trailers) = frame.into_trailers() {
+                        self.end = Some(metadata::of_trailers(trailers));
+                    }
+                }
+            },
+        }
+        Ok(true)
     }
 }

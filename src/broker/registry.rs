@@ -116,6 +116,8 @@ pub(super) struct Registry {
 
 #[derive(Default)]
 struct State {
+    /// The trunk has: nothing is kept any more.
+    ended: bool,
     issued: u64,
     entries: HashMap<u64, Entry>,
     /// Handlers by the sub-channel of the peer that they serve.
@@ -145,20 +147,26 @@ impl Registry {
         let mut state = self.state.lock();
         state.issued += 1;
         let id = self.tag | state.issued;
-        state.entries.insert(id, Entry { taker, channels: HashSet::new() });
+        if state.ended {
+            drop(state); // Before the taker: see `remove`.
+        } else {
+            state.entries.insert(id, Entry { taker, channels: HashSet::new() });
+        }
         ServiceId(id)
     }
 
     /// Takes an id out. Returns the sub-channels that must be closed.
     pub(super) fn remove(&self, id: ServiceId) -> Vec<ChannelKey> {
-        let mut state = self.state.lock();
-        let Some(entry) = state.entries.remove(&id.0) else {
-            return Vec::new();
+        let (entry, serving) = {
+            let mut state = self.state.lock();
+            let Some(entry) = state.entries.remove(&id.0) else { return Vec::new() };
+            let serving = entry.channels.iter().map(|channel| state.serving.remove(channel));
+            let serving: Vec<Option<Serving>> = serving.collect();
+            state.shrink();
+            (entry, serving)
         };
-        for channel in &entry.channels {
-            state.serving.remove(channel);
-        }
-        state.shrink();
+        // Dropped outside the lock: services may hold registrations themselves.
+        drop(serving);
         entry.channels.into_iter().collect()
     }
 
@@ -199,19 +207,21 @@ impl Registry {
 
     /// A sub-channel was closed by the peer.
     pub(super) fn forget(&self, channel: ChannelKey) {
-        let mut state = self.state.lock();
-        let Some(serving) = state.serving.remove(&channel) else {
-            return;
+        let _dropped_outside_the_lock = {
+            let mut state = self.state.lock();
+            let Some(serving) = state.serving.remove(&channel) else { return };
+            if let Some(entry) = serving.id.and_then(|id| state.entries.get_mut(&id)) {
+                entry.channels.remove(&channel);
+            }
+            state.shrink();
+            serving
         };
-        if let Some(entry) = serving.id.and_then(|id| state.entries.get_mut(&id)) {
-            entry.channels.remove(&channel);
-        }
-        state.shrink();
     }
 
     /// The trunk has ended: lets go of every service.
     pub(super) fn clear(&self) {
-        let state = std::mem::take(&mut *self.state.lock());
+        let ended = State { ended: true, ..State::default() };
+        let state = std::mem::replace(&mut *self.state.lock(), ended);
         // Dropped outside the lock: services may hold registrations themselves.
         drop(state);
     }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Response;
@@ -25,12 +25,12 @@ use super::body::RequestBody;
 use super::body::StreamHold;
 use super::context::CallContext;
 use super::metadata;
-use super::outgoing::Part;
+use super::outgoing::Outgoing;
 use super::outgoing::SendError;
-use super::outgoing::send_body;
 use super::protocol::Code;
 use super::protocol::RequestHead;
 use super::protocol::ResponseHead;
+use super::protocol::StreamError;
 use super::protocol::StreamKey;
 use super::registry::CallScope;
 use super::transport::Link;
@@ -150,14 +150,14 @@ async fn within(deadline: Instant, hold: &StreamHold, work: impl Future<Output =
 }
 
 /// Answers with a status and nothing else.
-fn answer(hold: &StreamHold, status: Status) -> Result<(), ()> {
+fn answer(hold: &StreamHold, status: Status) -> Result<(), StreamError> {
     let response = status.into_http::<()>();
     let head = ResponseHead {
         status: None,
         metadata: metadata::of_response(response.into_parts().0.headers),
     };
     let end = Some(super::protocol::End::default());
-    hold.link.respond(hold.key, head, Vec::new(), end).map_err(|_| ())
+    hold.link.respond(hold.key, head, Vec::new(), end)
 }
 
 /// Runs the handler and sends its response. Stops, and drops the handler, when
@@ -175,28 +175,49 @@ async fn run(hold: &StreamHold, handling: BoxFuture<'static, Result<Response<Ton
         None => return,
         Some(Ok(response)) => response.into_parts(),
         Some(Err(status)) => {
-            // Fails only if the call is over, and then nobody waits for it.
-            let _ = answer(hold, status);
+            let code = HeaderValue::from(status.code() as i32);
+            if let Err(StreamError::MetadataTooLong { size, limit }) = answer(hold, status) {
+                too_long(hold, Some(code), size, limit);
+            }
             return;
         }
     };
+    let grpc_status = parts.headers.get("grpc-status").cloned();
     let _scope = parts.extensions.remove::<CallScope>();
     let status = (parts.status != http::StatusCode::OK).then(|| parts.status.as_u16());
     let head = ResponseHead { status, metadata: metadata::of_response(parts.headers) };
-    let mut body = pin!(body);
-    let part = std::future::poll_fn(|cx| Poll::Ready(Part::first(body.as_mut(), cx))).await;
-    let Ok(part) = part else {
+    let mut body = Outgoing::new(body);
+    let Ok(part) = body.first().await else {
         link.reset(*key, Code::Failed);
         return;
     };
     let ended = part.end.is_some();
-    if let Err(error) = link.respond(*key, head, part.chunks, part.end) {
-        tracing::debug!(?error, "a response could not be sent");
-        link.reset(*key, Code::Failed);
-        return;
+    match link.respond(*key, head, part.chunks, part.end) {
+        Ok(()) if ended => {}
+        Ok(()) => {
+            if let Err(SendError::Body(error)) = body.send(link, *key).await {
+                tracing::debug!(error, "the body of a response failed");
+                link.reset(*key, Code::Failed);
+            }
+        }
+        Err(StreamError::MetadataTooLong { size, limit }) => {
+            too_long(hold, grpc_status, size, limit);
+        }
+        // The call is over, and nobody waits for an answer.
+        Err(_) => {}
     }
-    if !ended && let Err(SendError::Body(error)) = send_body(link, *key, body).await {
-        tracing::debug!(error, "the body of a response failed");
-        link.reset(*key, Code::Failed);
+}
+
+/// Answers in place of a response whose metadata the peer does not take, with the
+/// handler's own status if that is what was too long.
+fn too_long(hold: &StreamHold, status: Option<HeaderValue>, size: usize, limit: u32) {
+    tracing::warn!(size, limit, "the metadata of a response is larger than the peer takes");
+    let code = status.map_or(tonic::Code::ResourceExhausted, |status| {
+        tonic::Code::from_bytes(status.as_bytes())
+    });
+    let message = format!("its metadata is {size} bytes; the peer takes at most {limit}");
+    if answer(hold, Status::new(code, message)).is_err() {
+        // The response has begun: all that is left is to cut it off.
+        hold.link.reset(hold.key, Code::Failed);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tracing::Instrument;
 use tracing::Span;
@@ -32,7 +31,7 @@ pub struct PluginHandle {
     pid: u32,
     broker: Broker,
     log: LogControl,
-    requests: mpsc::Sender<Request>,
+    requests: watch::Sender<Request>,
     ended: watch::Receiver<Option<PluginEnd>>,
 }
 
@@ -49,8 +48,7 @@ pub struct PluginEnd {
 
 impl PluginHandle {
     pub(super) fn new(info: PluginInfo, log: LogControl, running: Running, span: &Span) -> Self {
-        // One request for each of the ways to ask; the rest is in the channel's end.
-        let (requests, asked) = mpsc::channel(2);
+        let (requests, asked) = watch::channel(Request::Run);
         let (end, ended) = watch::channel(None);
         let (broker, pid) = (running.broker.clone(), running.child.id());
         tokio::spawn(runner::run(running, asked, end).instrument(span.clone()));
@@ -140,8 +138,12 @@ impl PluginHandle {
     }
 
     fn ask(&self, request: Request) {
-        // Full: the same has been asked before. Closed: it has ended.
-        let _ = self.requests.try_send(request);
+        // Patience only runs out.
+        self.requests.send_if_modified(|asked| {
+            let more = request > *asked;
+            *asked = request.max(*asked);
+            more
+        });
     }
 }
 

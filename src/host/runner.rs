@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rustix::process::Signal;
-use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
@@ -80,9 +79,11 @@ pub(super) fn last_words() -> (LostTrunk, LastWords) {
     (lost, last_words)
 }
 
-/// What the handle of a plugin asks for. A closed channel is a dropped handle.
-#[derive(Clone, Copy, Debug)]
+/// What the handle of a plugin asks for, in the order of its impatience. A closed
+/// channel is a dropped handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Request {
+    Run,
     Stop,
     Kill,
 }
@@ -90,7 +91,7 @@ pub(super) enum Request {
 /// Runs until nothing of the plugin is left, and reports its end.
 pub(super) async fn run(
     running: Running,
-    mut requests: mpsc::Receiver<Request>,
+    mut requests: watch::Receiver<Request>,
     ended: watch::Sender<Option<PluginEnd>>,
 ) {
     let Running { broker, mut child, output, mut lost, policy } = running;
@@ -122,14 +123,15 @@ pub(super) async fn run(
                 heard.trunk_end = true;
                 Some(Event::TrunkEnded)
             }
-            request = requests.recv(), if !heard.dropped => match request {
-                Some(Request::Stop) => Some(Event::StopRequested),
-                Some(Request::Kill) => Some(Event::HandleDropped),
-                None => {
-                    heard.dropped = true;
-                    Some(Event::HandleDropped)
+            asked = requests.changed(), if !heard.dropped => {
+                heard.dropped = asked.is_err();
+                match *requests.borrow_and_update() {
+                    _ if heard.dropped => Some(Event::HandleDropped),
+                    Request::Run => None,
+                    Request::Stop => Some(Event::StopRequested),
+                    Request::Kill => Some(Event::HandleDropped),
                 }
-            },
+            }
             () = broker.drained(), if !heard.drained && heard.going_away => {
                 heard.drained = true;
                 Some(Event::Drained)
@@ -142,6 +144,8 @@ pub(super) async fn run(
         };
         heard.going_away |= actions.contains(&Action::SendGoAway);
     };
+    // Whoever still asks how the plugin ended must not wait for an answer.
+    lost.know_nothing();
     broker.close();
     broker.gone().await;
     drop(child);

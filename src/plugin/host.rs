@@ -50,6 +50,16 @@ impl HostHandle {
         self.broker()?.client()
     }
 
+    /// Opens a sub-channel to one of the application's services by name, for a client
+    /// that is not declared.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Broker::open`].
+    pub fn open(&self, service: impl Into<String>) -> Result<SubChannel, Error> {
+        self.broker()?.open(service)
+    }
+
     /// The trunk to the host: for services by name or id, for callbacks and byte
     /// streams.
     ///

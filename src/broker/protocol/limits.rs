@@ -44,7 +44,8 @@ pub struct Limits {
     /// bytes as HTTP/2 counts them (32 more for each field). Default 16 KiB,
     /// as most gRPC stacks have it. At least 1 KiB.
     pub metadata: u32,
-    /// How deep calls may nest. Default 64.
+    /// How deep calls may nest. Default 64. One deeper is refused like one that is over
+    /// `streams`, though it will not work later either.
     pub depth: u32,
 }
 
@@ -61,8 +62,8 @@ const STREAM_SIZE: u64 = 512;
 /// What of a response may be queued before its stream's credit counts, in bytes.
 pub(crate) const FIRST_PART: usize = 16 * 1024;
 
-/// What the connection holds, in bytes: HTTP/2's own window, its bookkeeping for small
-/// frames, and one frame that is being put together.
+/// What the connection holds beside the frame that is being put together, in bytes:
+/// HTTP/2's own window, and its bookkeeping for small frames.
 const CONNECTION_SIZE: u64 = 10 * 1024 * 1024;
 
 /// What streams together may have queued to be sent, in bytes, before their writers
@@ -109,6 +110,8 @@ impl Limits {
             + 4 * self.shared_window
             + u64::from(self.channels) * CHANNEL_SIZE
             + (MAX_CONTROL_BACKLOG as u64) * 64
+            + 2 * u64::from(self.frame_data)
+            + 4 * u64::from(self.metadata)
             + CONNECTION_SIZE
     }
 

@@ -63,6 +63,9 @@ impl Connection {
     ) -> Result<(ChannelKey, Option<StreamKey>), StreamError> {
         self.check_alive()?;
         let peer = self.agreed.as_ref().ok_or(StreamError::Local(Code::Closed))?.peer.limits;
+        if let Target::Service(name) = &target {
+            check_metadata(name.len(), peer.metadata)?;
+        }
         if self.our_channels >= peer.channels {
             return Err(StreamError::Local(Code::Limit));
         }
@@ -187,10 +190,11 @@ impl Connection {
     ) -> Result<(), StreamError> {
         check_metadata(head.metadata.size(), self.peer_metadata())?;
         let stream = self.sending(key)?;
-        if stream.send.given == Phase::Head {
-            stream.send.give_head(Head::Response(head));
-            self.schedule(key);
+        if stream.send.given != Phase::Head {
+            return Err(StreamError::Local(Code::Protocol));
         }
+        stream.send.give_head(Head::Response(head));
+        self.schedule(key);
         Ok(())
     }
 

@@ -129,6 +129,9 @@ impl Connection {
     fn receive_open(&mut self, id: Id, target: Target, kind: Kind) -> Result<(), Violation> {
         self.take_new_id(id)?;
         let limits = &self.config.limits;
+        if matches!(&target, Target::Service(name) if name.len() > limits.metadata as usize) {
+            return Err(Violation::MetadataTooLong);
+        }
         let full = self.their_channels >= limits.channels
             || kind == Kind::Bytes && self.their_streams >= limits.streams;
         let refusal = if kind == Kind::Bytes { self.code_of_refusal() } else { None };
