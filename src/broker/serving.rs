@@ -166,10 +166,11 @@ async fn run(hold: &StreamHold, handling: BoxFuture<'static, Result<Response<Ton
     let StreamHold { link, key, .. } = hold;
     let mut handling = handling;
     let response = std::future::poll_fn(|cx| {
-        if let Poll::Ready(response) = handling.as_mut().poll(cx) {
-            return Poll::Ready(Some(response));
+        // First, so that the handler of a call that is over already does not begin.
+        if link.poll_failure(cx, *key).is_ready() {
+            return Poll::Ready(None);
         }
-        link.poll_failure(cx, *key).map(|_| None)
+        handling.as_mut().poll(cx).map(Some)
     });
     let (mut parts, body) = match response.await {
         None => return,

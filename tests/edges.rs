@@ -1,0 +1,197 @@
+//! The edges of what two brokers in one process do: large answers that nobody reads,
+//! ends at awkward moments, names and statuses that are too long.
+
+mod support;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use http::Response;
+use support::connect;
+use support::demo::FailRequest;
+use support::demo::Payload;
+use support::demo::echo_client::EchoClient;
+use support::echo::Echo;
+use support::host;
+use support::pair;
+use support::plugin;
+use support::settle;
+use tokio::io::AsyncWriteExt;
+use tonic::Code;
+use tonic::body::Body;
+use trunkline::Error;
+use trunkline::Offers;
+use trunkline::Reason;
+use trunkline::Registration;
+
+fn payload(len: usize) -> Payload {
+    Payload { seq: 0, data: vec![7; len] }
+}
+
+/// Keeps the request, unread, for good.
+async fn keep(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let _unread = request;
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_that_nobody_reads_keeps_no_other_from_being_sent() {
+    let offers = Offers::new().service(Echo::default().server());
+    let offers = offers.named("keeper", tower::service_fn(keep));
+    let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
+    let keeper = EchoClient::new(host.open("keeper").expect("open"));
+    let mut keeper = keeper.max_encoding_message_size(usize::MAX);
+    let kept = tokio::spawn(async move { keeper.unary(payload(40 << 20)).await });
+    settle().await;
+    let mut echo = EchoClient::new(host.open("demo.v1.Echo").expect("open"));
+    let answered = echo.unary(payload(200_000));
+    let answered = tokio::time::timeout(Duration::from_secs(60), answered).await;
+    answered.expect("not stalled").expect("answered");
+    kept.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn byte_streams_that_nobody_reads_keep_no_call_from_being_sent() {
+    let pair = pair().await;
+    let mut listener = pair.plugin.register_bytes();
+    let id = listener.id().expect("registered");
+    let mut held = Vec::new();
+    for _ in 0..400 {
+        let mut stream = pair.host.dial_bytes(id).expect("open");
+        let writing = stream.write_all(&[0; 100_000]);
+        let stalled = tokio::time::timeout(Duration::from_secs(1), writing).await;
+        assert!(stalled.is_err(), "nobody reads");
+        held.push((stream, listener.accept().await.expect("opened")));
+    }
+    let mut echo = pair.echo();
+    let answered = tokio::time::timeout(Duration::from_secs(60), echo.unary(payload(200_000)));
+    answered.await.expect("not stalled").expect("answered");
+}
+
+/// A service that owns the registration of another.
+#[derive(Clone)]
+struct Owner(Arc<Registration>);
+
+impl tower::Service<Request<Body>> for Owner {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        let id = self.0.id().to_string();
+        std::future::ready(Ok(Response::new(Body::new(id))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_may_own_the_registration_of_another() {
+    let pair = pair().await;
+    let inner = pair.host.register(Echo::default().server());
+    let outer = pair.host.register(Owner(Arc::new(inner)));
+    assert_eq!(pair.host.stats().registrations, 2);
+    drop(outer);
+    assert_eq!(pair.host.stats().registrations, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_outlasts_its_deadline_fails_with_it_even_if_it_is_read_later() {
+    let pair = pair().await;
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    sender.send(payload(10)).await.expect("room");
+    let requests = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let mut request = tonic::Request::new(requests);
+    request.set_timeout(Duration::from_secs(3));
+    let mut replies = pair.echo().bidi(request).await.expect("begun").into_inner();
+    replies.message().await.expect("no error").expect("one");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    settle().await;
+    let status = replies.message().await.expect_err("not a good end");
+    assert_eq!(Error::of(&status).expect("typed").reason(), Reason::Deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_too_long_keeps_its_code() {
+    let pair = pair().await;
+    let message = "x".repeat(17_000);
+    let fail = FailRequest { code: Code::NotFound as i32, message, details: Vec::new() };
+    let status = pair.echo().fail(fail).await.expect_err("as asked");
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(status.message().contains("at most 16384"), "{}", status.message());
+    pair.echo().unary(payload(1)).await.expect("the trunk is whole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_too_long_is_refused_here_and_ends_nothing() {
+    let pair = pair().await;
+    let error = pair.host.open("x".repeat(200_000)).expect_err("too long");
+    assert_eq!(error.reason(), Reason::MetadataTooLong);
+    pair.echo().unary(payload(1)).await.expect("the trunk is whole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_registered_after_the_end_is_closed_at_once() {
+    let pair = pair().await;
+    pair.host.close();
+    pair.host.closed().await;
+    let mut listener = pair.host.register_bytes();
+    assert!(listener.accept().await.is_none());
+    let registration = pair.host.register(Echo::default().server());
+    assert_eq!(pair.host.stats().registrations, 0);
+    drop(registration);
+}
+
+#[test]
+fn the_end_of_the_runtime_of_a_trunk_is_told_on_every_other() {
+    let runtime = || tokio::runtime::Runtime::new().expect("a runtime");
+    let (first, second) = (runtime(), runtime());
+    let (pair, mut listener) = first.block_on(async {
+        let pair = pair().await;
+        let listener = pair.host.register_bytes();
+        (pair, listener)
+    });
+    drop(first);
+    second.block_on(async {
+        pair.host.closed().await;
+        assert!(listener.accept().await.is_none());
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_asks_for_the_peer_before_anybody_else_sees_it() {
+    let (a, b) = tokio::io::duplex(1 << 18);
+    let builder = plugin();
+    let weak = builder.weak();
+    let name = move |_: Request<Body>| {
+        let name = weak.upgrade().map(|broker| broker.peer().name.clone());
+        async { Ok::<_, Infallible>(Response::new(Body::new(name.unwrap_or_default()))) }
+    };
+    let offers = Offers::new().named("name", tower::service_fn(name));
+    let (host, plugin) = tokio::join!(host().dial(a), builder.offers(offers).accept(b));
+    let (host, plugin) = (host.expect("a trunk"), plugin.expect("a trunk"));
+    let mut client = EchoClient::new(host.open("name").expect("open"));
+    let _not_grpc = client.unary(payload(1)).await;
+    assert_eq!(plugin.peer().name, "host");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_says_whether_the_calls_did_finish() {
+    let pair = pair().await;
+    let mut client = pair.echo();
+    let hanging = tokio::spawn(async move { client.hang(payload(1)).await });
+    settle().await;
+    let host = pair.host.clone();
+    let shutdown = tokio::spawn(async move { host.shutdown(Duration::from_secs(60)).await });
+    settle().await;
+    pair.plugin.close();
+    assert!(!shutdown.await.expect("no panic"), "one was cut off");
+    hanging.await.expect("no panic").expect_err("cut off");
+}
