@@ -17,27 +17,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let services = ["trunkline/log/v1/log.proto", "trunkline/state/v1/state.proto"];
     compile(&services, "proto", tonic_prost_build::configure().bytes("."), &out)?;
 
-    // What examples and tests speak, and the trunk as any other gRPC stack
-    // would generate it. Absent from no checkout, but from what a user builds.
-    if Path::new("tests/proto").exists() {
-        println!("cargo:rerun-if-changed=tests/proto");
-        compile(&["demo.proto"], "tests/proto", tonic_prost_build::configure(), &out)?;
-        let foreign = out.join("foreign");
-        std::fs::create_dir_all(&foreign)?;
-        let configured = tonic_prost_build::configure();
-        compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)?;
-    }
-    // What the example `stress` speaks.
-    if Path::new("examples/stress").exists() {
-        println!("cargo:rerun-if-changed=examples/stress/stress.proto");
-        compile(
-            &["stress.proto"],
-            "examples/stress",
-            tonic_prost_build::configure().bytes("."),
-            &out,
-        )?;
+    if Path::new("examples/demo.proto").exists() {
+        compile_for_examples_and_tests(&out)?;
     }
     Ok(())
+}
+
+/// What examples and tests speak, and the trunk as any other gRPC stack would generate
+/// it. In a checkout only: the package that users build has no examples and no tests.
+fn compile_for_examples_and_tests(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=examples/demo.proto");
+    println!("cargo:rerun-if-changed=examples/stress/stress.proto");
+    compile(&["demo.proto"], "examples", tonic_prost_build::configure(), out)?;
+    let bytes = tonic_prost_build::configure().bytes(".");
+    compile(&["stress.proto"], "examples/stress", bytes, out)?;
+    let foreign = out.join("foreign");
+    std::fs::create_dir_all(&foreign)?;
+    let configured = tonic_prost_build::configure();
+    compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)
 }
 
 fn compile(

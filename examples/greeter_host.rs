@@ -13,7 +13,7 @@ use demo::dictionary_server::{Dictionary, DictionaryServer};
 use demo::{GreetRequest, Word, greeter_client::GreeterClient};
 use tonic::{Request, Response, Status};
 use trunkline::SubChannel;
-use trunkline::host::{Host, PluginCommand};
+use trunkline::host::{Exit, Host, PluginCommand};
 
 mod demo {
     tonic::include_proto!("demo.v1");
@@ -50,15 +50,19 @@ async fn main() -> ExitCode {
     let colour = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour).init();
     match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("greeter_host: {error}");
+            // A status shows itself at length; a plugin that died shows in its cause.
+            let status = error.downcast_ref().map(|status: &Status| status.message().to_owned());
+            let exit = Exit::of(&*error).map(|exit| format!(": the plugin ended with {exit}"));
+            let message = status.unwrap_or_else(|| error.to_string());
+            eprintln!("greeter_host: {message}{}", exit.unwrap_or_default());
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(options: Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let beside = std::env::current_exe()?.with_file_name("greeter_plugin");
     let command = PluginCommand::new(options.plugin.unwrap_or(beside));
     let host =
@@ -72,11 +76,11 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
             let reply = greeter.greet(GreetRequest { name }).await?;
             println!("{}", reply.into_inner().text);
         }
-        Ok::<_, Status>(())
+        Ok::<_, Status>(ExitCode::SUCCESS)
     };
     let result = tokio::select! {
         result = greetings => result,
-        _ = tokio::signal::ctrl_c() => Err(Status::cancelled("interrupted")),
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
     };
     plugin.stop().await;
     Ok(result?)

@@ -187,7 +187,10 @@ impl fmt::Display for Error {
             Code::Done | Code::Closed => write!(f, "{who} has closed the sub-channel or stream"),
             Code::Cancelled => write!(f, "{who} cancelled it"),
             Code::Unknown => write!(f, "{who} offers no such service"),
-            Code::Denied => write!(f, "{who} has not granted the service"),
+            Code::Denied => write!(
+                f,
+                "{who} has not granted the service: a host grants it with `Launch::grant`"
+            ),
             Code::Limit => write!(f, "a limit of {who} or its peer is reached; try again later"),
             Code::GoingAway => write!(f, "{who} is going away and begins nothing new"),
             Code::Deadline => write!(f, "the deadline has passed at {who}"),

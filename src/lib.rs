@@ -33,7 +33,8 @@
 //!
 //! Calls fail with a `tonic::Status`. If the broker made it, [`Error::of`] has the
 //! typed error behind it: what happened, whose fault it is, whether it is worth
-//! another try, and why the trunk ended if it did.
+//! another try, and why the trunk ended if it did. One that a handler passes on with
+//! `?` reaches the handler's caller as a plain status, for which `Error::of` is `None`.
 //!
 //! # Features
 //!

@@ -22,6 +22,9 @@ task_local! {
 /// is going away it is still let through. If the outer call is cancelled the
 /// handler is dropped, and what it was calling with it.
 ///
+/// Set a deadline with tonic's `Request::set_timeout`; what is left of it is
+/// [`remaining`](Self::remaining).
+///
 /// A task that the handler spawns does not inherit it by itself; pass it on:
 ///
 /// ```

@@ -45,6 +45,20 @@ impl Offers {
 
     /// Offers byte streams under a name. Each that the peer opens comes out of
     /// the listener; when the listener is gone they are refused as closed.
+    ///
+    /// ```
+    /// # use trunkline::{ByteStream, Offers};
+    /// # async fn receive(_: ByteStream) {}
+    /// # async fn example() {
+    /// let (offers, mut uploads) = Offers::new().bytes("acme.upload");
+    /// tokio::spawn(async move {
+    ///     while let Some(stream) = uploads.accept().await {
+    ///         tokio::spawn(receive(stream));
+    ///     }
+    /// });
+    /// // The other end: broker.open_bytes("acme.upload")?
+    /// # drop(offers); }
+    /// ```
     #[must_use]
     pub fn bytes(mut self, name: impl Into<String>) -> (Self, ByteListener) {
         let (backlog, listener) = backlog(None);
@@ -101,9 +115,12 @@ pub trait Client: Sized {
     fn from_channel(channel: SubChannel) -> Self;
 }
 
-/// Declares that a client which tonic generated can be opened by its type:
+/// Declares that a client which tonic generated can be opened by its type. Once in a
+/// crate for each client, with the service's full name in the `.proto`: package, dot,
+/// service.
 ///
 /// ```ignore
+/// use demo::greeter_client::GreeterClient; // mod demo { tonic::include_proto!("demo.v1"); }
 /// trunkline::client!(GreeterClient, "demo.v1.Greeter");
 ///
 /// let greeter: GreeterClient<SubChannel> = broker.client()?;

@@ -77,6 +77,14 @@ impl Registration {
     /// response of a handler (then until its body is sent).
     ///
     /// Returns the id to put into the message.
+    ///
+    /// ```ignore
+    /// let progress = broker.register(ProgressServer::new(Bar));
+    /// let mut request = Request::new(Job { progress: progress.id().get() });
+    /// progress.for_call(request.extensions_mut()); // gone when the call is over
+    /// let reply = worker.run(request).await?;
+    /// // The other end: ProgressClient::new(broker.dial(job.progress)?)
+    /// ```
     pub fn for_call(self, extensions: &mut http::Extensions) -> ServiceId {
         let id = self.id;
         let mut scope = extensions.remove::<CallScope>().unwrap_or_default();

@@ -23,8 +23,9 @@ use crate::services::log::LogControl;
 ///
 /// It owns the process. **Dropping** it kills the process and all of its group at
 /// once; use [`PluginHandle::stop`] to end it in order. Calls that run when the
-/// plugin dies fail at once, with an [`Error`] that carries how the process ended:
-/// see [`Exit::of`].
+/// plugin dies fail at once, with an [`Error`] that carries how the process ended: see
+/// [`Exit::of`]. Not so if this side stopped or killed it: then the trunk is closed
+/// before the process has ended, and [`PluginEnd::exit`] says how it did.
 #[derive(Debug)]
 pub struct PluginHandle {
     info: PluginInfo,
@@ -148,5 +149,5 @@ impl PluginHandle {
 }
 
 impl PluginEnd {
-    const UNKNOWN: Self = Self { cause: EndCause::Dropped, exit: None };
+    const UNKNOWN: Self = Self { cause: EndCause::Killed, exit: None };
 }

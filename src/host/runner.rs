@@ -190,7 +190,7 @@ fn act(
 }
 
 fn fail_calls(cause: EndCause, exit: Option<Exit>, broker: &Broker, lost: &mut LostTrunk) {
-    let by_host = matches!(cause, EndCause::Stopped | EndCause::Dropped);
+    let by_host = matches!(cause, EndCause::Stopped | EndCause::Killed);
     if by_host && exit.is_none() && !lost.waits {
         broker.close();
     } else {

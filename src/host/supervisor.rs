@@ -92,8 +92,8 @@ pub(crate) enum StopSignal {
 pub enum EndCause {
     /// The host has asked for it.
     Stopped,
-    /// The host has dropped the handle.
-    Dropped,
+    /// The host has killed it, by `kill` or by dropping the handle.
+    Killed,
     /// The trunk ended first.
     TrunkEnded,
     /// The process ended first.
@@ -238,7 +238,7 @@ impl Supervisor {
             | State::Draining { .. }
             | State::Grace { .. }
             | State::Terminating { .. } => {
-                self.because(EndCause::Dropped);
+                self.because(EndCause::Killed);
                 self.fail_calls(None);
                 self.actions.push(Action::CloseTrunk);
                 self.kill(now);

@@ -114,7 +114,7 @@ fn edges() -> Vec<Edge> {
     let end = |cause| Action::ReportEnd { cause, exit: Some(EXIT) };
     let close = |cause| vec![fail(cause), Action::CloseTrunk];
     let kill = Action::Signal(StopSignal::Kill);
-    let drop_all = vec![fail(EndCause::Dropped), Action::CloseTrunk, kill];
+    let drop_all = vec![fail(EndCause::Killed), Action::CloseTrunk, kill];
     let last_words =
         vec![fail_with_exit(EndCause::Exited), Action::CloseTrunk, end(EndCause::Exited)];
     let exited = Exited(EXIT);
@@ -152,8 +152,8 @@ fn edges() -> Vec<Edge> {
         (Killing, Some(HandleDropped), Killing, vec![]),
         (Killing, Some(TrunkEnded), Killing, vec![]),
         (Killing, Some(Drained), Killing, vec![]),
-        (Killing, Some(exited), Ended, vec![end(EndCause::Dropped)]),
-        (Killing, None, Ended, vec![Action::ReportEnd { cause: EndCause::Dropped, exit: None }]),
+        (Killing, Some(exited), Ended, vec![end(EndCause::Killed)]),
+        (Killing, None, Ended, vec![Action::ReportEnd { cause: EndCause::Killed, exit: None }]),
         (Emptying, Some(StopRequested), Emptying, vec![]),
         (Emptying, Some(HandleDropped), Ended, last_words.clone()),
         (Emptying, Some(TrunkEnded), Ended, last_words.clone()),
