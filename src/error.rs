@@ -59,7 +59,8 @@ pub enum Reason {
     Deadline,
     /// More was sent than the window allowed.
     Overrun,
-    /// The handler panicked, or was dropped before it answered.
+    /// The handler panicked, was dropped before it answered, or ended a response that had
+    /// begun with more trailers than the caller takes.
     Failed,
     /// The protocol was broken.
     Protocol,
