@@ -12,6 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The trunk's messages: the library reads and writes the stream itself.
     let messages = tonic_prost_build::configure().build_client(false).build_server(false);
+    // Once in a trunk's life, and much larger than all other frames.
+    let messages = messages.boxed(".trunkline.broker.v1.Frame.control.hello");
     compile(&["trunkline/broker/v1/broker.proto"], "proto", messages.bytes("."), &out)?;
 
     let services = ["trunkline/log/v1/log.proto", "trunkline/state/v1/state.proto"];

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem::take;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
@@ -15,9 +16,11 @@ use tonic::Status;
 use super::channel::ChannelHold;
 use super::metadata;
 use super::protocol::Code;
+use super::protocol::End;
 use super::protocol::Read;
 use super::protocol::StreamError;
 use super::protocol::StreamKey;
+use super::protocol::Whole;
 use super::registry::CallScope;
 use super::transport::Link;
 use crate::error::Error;
@@ -30,8 +33,16 @@ use crate::error::Error;
 /// cancels the call at the other end. The default is an empty body at its end.
 #[derive(Default)]
 pub struct Body {
-    /// `None` when it has ended.
-    live: Option<Live>,
+    state: State,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Ended,
+    /// It had arrived to its end before it was asked for.
+    Whole(Whole),
+    Live(Live),
 }
 
 struct Live {
@@ -48,24 +59,31 @@ struct Live {
 pub(super) struct StreamHold {
     pub(super) link: Link,
     pub(super) key: StreamKey,
-    /// What the peer is told if the stream is dropped before its end.
-    pub(super) on_drop: Code,
+    /// What the peer is told if the stream is dropped before its end. `None` if it
+    /// has been let go of.
+    pub(super) on_drop: Option<Code>,
 }
 
 impl Drop for StreamHold {
     fn drop(&mut self) {
-        self.link.release(self.key, self.on_drop);
+        if let Some(code) = self.on_drop {
+            self.link.release(self.key, code);
+        }
     }
 }
 
 impl Body {
-    pub(super) fn new(
+    pub(super) fn whole(whole: Whole) -> Self {
+        Self { state: State::Whole(whole) }
+    }
+
+    pub(super) fn live(
         hold: StreamHold,
         deadline: Option<Pin<Box<Sleep>>>,
         channel: ChannelHold,
         scope: Option<CallScope>,
     ) -> Self {
-        Self { live: Some(Live { hold, deadline, _channel: channel, _scope: scope }) }
+        Self { state: State::Live(Live { hold, deadline, _channel: channel, _scope: scope }) }
     }
 }
 
@@ -97,35 +115,41 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(live) = &mut self.live else {
-            return Poll::Ready(None);
+        let frame = match &mut self.state {
+            State::Ended => return Poll::Ready(None),
+            State::Whole(whole) => whole_frame(whole),
+            State::Live(live) => ready!(live.poll_frame(cx)),
         };
-        let frame = ready!(live.poll_frame(cx));
         if !matches!(&frame, Ok(Some(frame)) if frame.is_data()) {
             // Lets go of the stream, however long the body is held.
-            self.live = None;
+            self.state = State::Ended;
         }
         Poll::Ready(frame.map_err(|error| Error::from(error).to_status()).transpose())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.live.is_none()
+        matches!(self.state, State::Ended)
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("ended", &self.live.is_none()).finish_non_exhaustive()
+        let ended = matches!(self.state, State::Ended);
+        f.debug_struct("Body").field("ended", &ended).finish_non_exhaustive()
     }
 }
 
 /// The body of a request, as a handler reads it. The call's task holds the
 /// stream, so reading on after the call is over is an error, not a wait.
 #[derive(Debug)]
-pub(super) struct RequestBody {
-    pub(super) link: Link,
-    pub(super) key: StreamKey,
-    pub(super) ended: bool,
+pub(super) enum RequestBody {
+    Ended,
+    /// It had arrived to its end when the handler was called.
+    Whole(Whole),
+    Live {
+        link: Link,
+        key: StreamKey,
+    },
 }
 
 impl http_body::Body for RequestBody {
@@ -136,16 +160,34 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.ended {
-            return Poll::Ready(None);
+        let frame = match &mut *self {
+            Self::Ended => return Poll::Ready(None),
+            Self::Whole(whole) => whole_frame(whole),
+            Self::Live { link, key } => ready!(poll_frame(link, *key, cx)),
+        };
+        if !matches!(&frame, Ok(Some(frame)) if frame.is_data()) {
+            *self = Self::Ended;
         }
-        let frame = ready!(poll_frame(&self.link, self.key, cx));
-        self.ended = !matches!(&frame, Ok(Some(frame)) if frame.is_data());
         Poll::Ready(frame.map_err(|error| Error::from(error).to_status()).transpose())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        matches!(self, Self::Ended)
+    }
+}
+
+/// The next data or trailers of a body that is here; `None` at its end.
+fn whole_frame(whole: &mut Whole) -> Result<Option<Frame<Bytes>>, StreamError> {
+    if !whole.data.is_empty() {
+        return Ok(Some(Frame::data(take(&mut whole.data))));
+    }
+    trailers_frame(take(&mut whole.end))
+}
+
+fn trailers_frame(end: End) -> Result<Option<Frame<Bytes>>, StreamError> {
+    match metadata::to_trailers(end) {
+        Ok(trailers) => Ok(trailers.map(Frame::trailers)),
+        Err(metadata::NotHttp) => Err(StreamError::Peer(Code::Protocol)),
     }
 }
 
@@ -157,10 +199,7 @@ fn poll_frame(
 ) -> Poll<Result<Option<Frame<Bytes>>, StreamError>> {
     Poll::Ready(match ready!(link.poll_read(cx, key))? {
         Read::Data(data) => Ok(Some(Frame::data(data))),
-        Read::End(end) => match metadata::to_trailers(end.unwrap_or_default()) {
-            Ok(trailers) => Ok(trailers.map(Frame::trailers)),
-            Err(metadata::NotHttp) => Err(StreamError::Peer(Code::Protocol)),
-        },
+        Read::End(end) => trailers_frame(end.unwrap_or_default()),
         // `poll_read` is pending where the machine is.
         Read::Pending => Ok(None),
     })

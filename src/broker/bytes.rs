@@ -20,6 +20,7 @@ use super::body::StreamHold;
 use super::handle::Trunk;
 use super::protocol::Code;
 use super::protocol::End;
+use super::protocol::Part;
 use super::protocol::Read;
 use super::protocol::StreamError;
 use super::registry::Registration;
@@ -104,7 +105,7 @@ impl AsyncWrite for ByteStream {
         let room = ready!(link.poll_room(cx, *key)).map_err(to_io)?;
         let count = data.len().min(room).min(MAX_WRITE);
         let chunk = Bytes::copy_from_slice(&data[..count]);
-        link.send(*key, vec![chunk], None).map_err(to_io)?;
+        link.send(*key, Part { chunks: vec![chunk], end: None }).map_err(to_io)?;
         Poll::Ready(Ok(count))
     }
 
@@ -115,7 +116,8 @@ impl AsyncWrite for ByteStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.finished {
             let StreamHold { link, key, .. } = &self.hold;
-            link.send(*key, Vec::new(), Some(End::default())).map_err(to_io)?;
+            link.send(*key, Part { chunks: Vec::new(), end: Some(End::default()) })
+                .map_err(to_io)?;
             self.finished = true;
         }
         self.hold.link.poll_flushed(cx, self.hold.key).map_err(to_io)

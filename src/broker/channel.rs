@@ -1,6 +1,7 @@
 //! The handle of a sub-channel: a `tower::Service` that makes calls on it.
 
 use std::future::Future;
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
@@ -139,25 +140,23 @@ where
     let link = &channel.0.trunk.link;
     let (mut parts, body) = request.into_parts();
     let scope = parts.extensions.remove::<CallScope>();
-    let (mut call, deadline) = call_of(parts, link)?;
+    let (mut call, deadline) = call_of(&parts, link)?;
     call.background = background;
     if deadline.is_some_and(|deadline| deadline <= now()) {
         return Err(Error::from(StreamError::Local(Code::Deadline)).to_status());
     }
     let mut body = Outgoing::new(body);
-    let part = body.first().await.map_err(Status::from_error)?;
-    let ended = part.end.is_some();
-    let key = link
-        .call(channel.0.key, call, part.chunks, ended)
-        .map_err(|error| Error::from(error).to_status())?;
-    let hold = StreamHold { link: link.clone(), key, on_drop: Code::Cancelled };
-    if !ended {
+    let begun =
+        std::future::poll_fn(|cx| Poll::Ready(begin(cx, &channel, take(&mut call), &mut body)));
+    let (key, all_sent) = begun.await?;
+    let mut hold = StreamHold { link: link.clone(), key, on_drop: Some(Code::Cancelled) };
+    if !all_sent {
         tokio::spawn(send_rest(link.clone(), key, body));
     }
     let mut deadline = deadline.map(timer);
-    let head = std::future::poll_fn(|cx| {
-        if let Poll::Ready(head) = link.poll_head(cx, key) {
-            return Poll::Ready(head);
+    let response = std::future::poll_fn(|cx| {
+        if let Poll::Ready(response) = link.poll_response(cx, key) {
+            return Poll::Ready(response);
         }
         match &mut deadline {
             Some(deadline) => deadline.as_mut().poll(cx).map(|()| {
@@ -167,24 +166,45 @@ where
             None => Poll::Pending,
         }
     });
-    let head = head.await.map_err(|error| Error::from(error).to_status())?;
+    let received = response.await.map_err(|error| Error::from(error).to_status())?;
     let broken = || Error::from(StreamError::Peer(Code::Protocol)).to_status();
-    let status = StatusCode::from_u16(head.status.unwrap_or(200)).map_err(|_| broken())?;
-    let headers = metadata::to_response(head.metadata).map_err(|_| broken())?;
-    let mut response = Response::new(Body::new(hold, deadline, channel.clone(), scope));
+    let status = StatusCode::from_u16(received.head.status.unwrap_or(200)).map_err(|_| broken())?;
+    let headers = metadata::to_response(received.head.metadata).map_err(|_| broken())?;
+    let body = match received.rest {
+        Some(whole) => {
+            hold.on_drop = None;
+            Body::whole(whole)
+        }
+        None => Body::live(hold, deadline, channel.clone(), scope),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
 }
 
+/// Sends the beginning of a call. Returns whether that was all of it.
+fn begin(
+    cx: &mut Context<'_>,
+    channel: &ChannelHold,
+    call: Call,
+    body: &mut Outgoing,
+) -> Result<(StreamKey, bool), Status> {
+    let Hold { trunk, key } = &*channel.0;
+    let part = body.first(cx)?;
+    let all = part.end.is_some();
+    let stream = trunk.link.call(cx, *key, call, part);
+    Ok((stream.map_err(|error| Error::from(error).to_status())?, all))
+}
+
 /// What the call starts with, and when it must be over: its own deadline or that
 /// of the call on whose behalf it is made, whichever is sooner.
-fn call_of(parts: http::request::Parts, link: &Link) -> Result<(Call, Option<Instant>), Status> {
+fn call_of(parts: &http::request::Parts, link: &Link) -> Result<(Call, Option<Instant>), Status> {
     if parts.method != http::Method::POST {
         return Err(Status::invalid_argument("a sub-channel carries gRPC: requests must be POST"));
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let (metadata, timeout) = metadata::of_request(parts.headers);
+    let (metadata, timeout) = metadata::of_request(&parts.headers);
     let own = timeout.and_then(|timeout| now().checked_add(timeout));
     let mut call = Call { path, metadata, ..Call::default() };
     let mut deadline = own;
@@ -205,11 +225,7 @@ fn timer(deadline: Instant) -> Pin<Box<Sleep>> {
 }
 
 /// Sends the request's body beside the response, and ends when either does.
-async fn send_rest<B>(link: Link, key: StreamKey, mut body: Outgoing<B>)
-where
-    B: HttpBody<Data = Bytes>,
-    B::Error: Into<StdError>,
-{
+async fn send_rest(link: Link, key: StreamKey, mut body: Outgoing) {
     match body.send(&link, key).await {
         // Whoever reads the response learns of a failed stream there.
         Ok(()) | Err(SendError::Stream) => {}

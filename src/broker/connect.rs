@@ -4,10 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::Weak;
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::runtime::Handle;
+use tokio::runtime::RuntimeFlavor;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -245,7 +248,7 @@ impl Builder {
             trunk: Arc::downgrade(&trunk),
             link: link.clone(),
             offers: self.offers,
-            span: self.span.clone(),
+            in_place: runtime_has_one_thread(),
         };
         let driver = drive(link.clone(), carrier, self.limits, services, self.last_words);
         tokio::spawn(driver.instrument(self.span));
@@ -294,7 +297,13 @@ struct Services {
     trunk: Weak<Trunk>,
     link: Link,
     offers: Offers,
-    span: tracing::Span,
+    /// Whether handlers are polled in the driver's task first: where there is only one
+    /// thread, they cannot hold the trunk up more than in a task of their own.
+    in_place: bool,
+}
+
+fn runtime_has_one_thread() -> bool {
+    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
 impl Services {
@@ -321,7 +330,7 @@ impl Acceptor for Services {
         let trunk = self.trunk.upgrade().ok_or(Code::GoingAway)?;
         let found = self.find(&trunk, &target);
         if let Err(code) = &found {
-            tracing::debug!(parent: &self.span, ?target, ?code, "refused a sub-channel");
+            tracing::debug!(?target, ?code, "refused a sub-channel");
         }
         match (found?, kind, stream) {
             ((Taker::Calls(handler), id), Kind::Calls, _) => {
@@ -330,7 +339,7 @@ impl Acceptor for Services {
             ((Taker::Bytes(backlog), _), Kind::Bytes, Some(key)) => {
                 let place = backlog.place()?;
                 let link = self.link.clone();
-                let hold = StreamHold { link, key, on_drop: Code::Cancelled };
+                let hold = StreamHold { link, key, on_drop: Some(Code::Cancelled) };
                 place.send(ByteStream::new(trunk, hold));
                 Ok(())
             }
@@ -338,12 +347,17 @@ impl Acceptor for Services {
         }
     }
 
-    fn called(&mut self, stream: StreamKey, channel: ChannelKey, head: RequestHead) {
+    fn called(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: StreamKey,
+        channel: ChannelKey,
+        head: RequestHead,
+    ) {
         let handler = self.trunk.upgrade().and_then(|trunk| trunk.registry.handler(channel));
         match handler {
             Some(handler) => {
-                let _entered = self.span.enter();
-                serving::serve(self.link.clone(), stream, head, &handler);
+                serving::serve(cx, &self.link, stream, head, &handler, self.in_place);
             }
             // The sub-channel was refused or closed meanwhile, and the call with it.
             None => self.link.release(stream, Code::Closed),

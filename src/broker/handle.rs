@@ -354,7 +354,8 @@ impl Broker {
     fn open_byte_stream(&self, target: Target) -> Result<ByteStream, Error> {
         let (_, stream) = self.trunk.link.open(target, Kind::Bytes)?;
         let key = stream.ok_or(StreamError::Local(Code::Closed))?;
-        let hold = StreamHold { link: self.trunk.link.clone(), key, on_drop: Code::Cancelled };
+        let hold =
+            StreamHold { link: self.trunk.link.clone(), key, on_drop: Some(Code::Cancelled) };
         Ok(ByteStream::new(self.trunk.clone(), hold))
     }
 

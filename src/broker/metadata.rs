@@ -27,39 +27,39 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(super) struct NotHttp;
 
 /// The metadata of a request, and its timeout.
-pub(super) fn of_request(mut headers: HeaderMap) -> (Metadata, Option<Duration>) {
-    headers.remove(TE);
-    let timeout = headers.remove(GRPC_TIMEOUT).and_then(|value| parse_timeout(&value));
-    (of_response(headers), timeout)
+pub(super) fn of_request(headers: &HeaderMap) -> (Metadata, Option<Duration>) {
+    let timeout = headers.get(GRPC_TIMEOUT).and_then(parse_timeout);
+    let left_out = |name: &HeaderName, value: &HeaderValue| {
+        *name == TE || *name == GRPC_TIMEOUT || is_usual(name, value)
+    };
+    (of_headers(headers, left_out), timeout)
 }
 
-pub(super) fn of_response(mut headers: HeaderMap) -> Metadata {
-    if headers.get(CONTENT_TYPE) == Some(&GRPC) {
-        headers.remove(CONTENT_TYPE);
-    }
-    of_headers(headers)
+pub(super) fn of_response(headers: &HeaderMap) -> Metadata {
+    of_headers(headers, is_usual)
 }
 
-pub(super) fn of_trailers(mut trailers: HeaderMap) -> End {
+pub(super) fn of_trailers(trailers: &HeaderMap) -> End {
     let status = trailers.get(GRPC_STATUS).and_then(|value| value.to_str().ok()?.parse().ok());
-    if status.is_some() {
-        trailers.remove(GRPC_STATUS);
-    }
-    End { trailers: of_headers(trailers), grpc_status: status }
+    let left_out = |name: &HeaderName, _: &HeaderValue| status.is_some() && *name == GRPC_STATUS;
+    End { trailers: of_headers(trailers, left_out), grpc_status: status }
 }
 
-fn of_headers(headers: HeaderMap) -> Metadata {
-    let mut entries = Vec::with_capacity(headers.len());
-    let mut last = String::new();
-    for (name, value) in headers {
-        // The iterator gives a repeated name once.
-        if let Some(name) = name {
-            last = name.as_str().to_owned();
-        }
-        let value = Bytes::copy_from_slice(value.as_bytes());
-        entries.push(Entry { name: last.clone(), value });
-    }
-    Metadata(entries)
+/// The content type that every message has.
+fn is_usual(name: &HeaderName, value: &HeaderValue) -> bool {
+    *name == CONTENT_TYPE && *value == GRPC
+}
+
+fn of_headers(
+    headers: &HeaderMap,
+    left_out: impl Fn(&HeaderName, &HeaderValue) -> bool,
+) -> Metadata {
+    let kept = headers.iter().filter(|(name, value)| !left_out(name, value));
+    let entry = |(name, value): (&HeaderName, &HeaderValue)| Entry {
+        name: name.as_str().to_owned(),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+    };
+    Metadata(kept.map(entry).collect())
 }
 
 /// The headers of a request as a handler expects them.
@@ -168,7 +168,7 @@ mod tests {
         headers.append("k", HeaderValue::from_static("1"));
         headers.append("k", HeaderValue::from_static("2"));
         headers.append("b-bin", HeaderValue::from_static("AAEC"));
-        let metadata = of_response(headers.clone());
+        let metadata = of_response(&headers);
         let mut back = to_response(metadata).expect("valid");
         assert_eq!(back.remove(CONTENT_TYPE), Some(GRPC));
         assert_eq!(back, headers);
@@ -179,7 +179,7 @@ mod tests {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from_static("5"));
         trailers.insert("grpc-message", HeaderValue::from_static("gone"));
-        let end = of_trailers(trailers.clone());
+        let end = of_trailers(&trailers);
         assert_eq!(end.grpc_status, Some(5));
         assert_eq!(end.trailers.0.len(), 1);
         assert_eq!(to_trailers(end).expect("valid"), Some(trailers));

@@ -7,11 +7,14 @@ use std::task::ready;
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
+use tonic::Status;
+use tonic::body::Body;
 use tonic::codegen::StdError;
 
 use super::metadata;
 use super::protocol::End;
 use super::protocol::FIRST_PART;
+use super::protocol::Part;
 use super::protocol::StreamKey;
 use super::transport::Link;
 
@@ -22,41 +25,35 @@ const PART: usize = 64 * 1024;
 /// another small message does not keep its task from yielding.
 const CHUNKS: usize = 64;
 
-/// A part of a body. A unary message and its end are one part.
-#[derive(Debug, Default)]
-pub(super) struct Part {
-    pub(super) chunks: Vec<Bytes>,
-    pub(super) end: Option<End>,
-}
-
 /// Why a body was not sent to its end.
 pub(super) enum SendError {
     /// The stream is over, or failed; who reads it knows why.
     Stream,
     /// The body itself failed.
-    Body(StdError),
+    Body(Status),
 }
 
 /// A body on its way out. What there is no room for stays here, not on the trunk.
-pub(super) struct Outgoing<B> {
-    body: Pin<Box<B>>,
+pub(super) struct Outgoing {
+    body: Body,
     /// What is left of a chunk that was too large.
     rest: Bytes,
     end: Option<End>,
 }
 
-impl<B> Outgoing<B>
-where
-    B: HttpBody<Data = Bytes>,
-    B::Error: Into<StdError>,
-{
-    pub(super) fn new(body: B) -> Self {
-        Self { body: Box::pin(body), rest: Bytes::new(), end: None }
+impl Outgoing {
+    /// A body of any type: tonic's own, which is the usual one, is taken as it is.
+    pub(super) fn new<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<StdError>,
+    {
+        Self { body: Body::new(body), rest: Bytes::new(), end: None }
     }
 
     /// What the body has at its beginning without waiting.
-    pub(super) async fn first(&mut self) -> Result<Part, StdError> {
-        std::future::poll_fn(|cx| Poll::Ready(self.take(cx, FIRST_PART))).await
+    pub(super) fn first(&mut self, cx: &mut Context<'_>) -> Result<Part, Status> {
+        self.take(cx, FIRST_PART)
     }
 
     /// Sends what is left, as the windows allow.
@@ -76,7 +73,7 @@ where
             });
             let part = part.await?;
             let ended = part.end.is_some();
-            link.send(key, part.chunks, part.end).map_err(|_| SendError::Stream)?;
+            link.send(key, part).map_err(|_| SendError::Stream)?;
             if ended {
                 return Ok(());
             }
@@ -84,7 +81,7 @@ where
     }
 
     /// What there is without waiting, `most` bytes of it at most.
-    fn take(&mut self, cx: &mut Context<'_>, most: usize) -> Result<Part, StdError> {
+    fn take(&mut self, cx: &mut Context<'_>, most: usize) -> Result<Part, Status> {
         let mut part = Part::default();
         let mut left = most;
         loop {
@@ -104,17 +101,17 @@ where
     }
 
     /// Takes the next frame of the body, if it is there.
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Result<bool, StdError> {
-        match self.body.as_mut().poll_frame(cx) {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Result<bool, Status> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return Ok(false),
             Poll::Ready(None) => self.end = Some(End::default()),
-            Poll::Ready(Some(Err(error))) => return Err(error.into()),
+            Poll::Ready(Some(Err(error))) => return Err(error),
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => self.rest = data,
                 Err(frame) => {
                     // A frame is data or trailers; unknown kinds are to be ignored.
                     if let Ok(trailers) = frame.into_trailers() {
-                        self.end = Some(metadata::of_trailers(trailers));
+                        self.end = Some(metadata::of_trailers(&trailers));
                     }
                 }
             },

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::Weak;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::bytes::ByteBacklog;
@@ -127,9 +128,9 @@ struct State {
     /// The trunk has: nothing is kept any more.
     ended: bool,
     issued: u64,
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, Entry, RandomState>,
     /// Handlers by the sub-channel of the peer that they serve.
-    serving: HashMap<ChannelKey, Serving>,
+    serving: HashMap<ChannelKey, Serving, RandomState>,
 }
 
 struct Entry {
@@ -245,10 +246,10 @@ impl State {
     /// Gives back the memory of what was many and is none.
     fn shrink(&mut self) {
         if self.serving.is_empty() && self.serving.capacity() > 256 {
-            self.serving = HashMap::new();
+            self.serving = HashMap::default();
         }
         if self.entries.is_empty() && self.entries.capacity() > 256 {
-            self.entries = HashMap::new();
+            self.entries = HashMap::default();
         }
     }
 }

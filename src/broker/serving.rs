@@ -1,8 +1,11 @@
-//! Serving the calls that the peer makes: one task for each.
+//! Serving the calls that the peer makes: one task for each that takes its time.
 
+use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
+use std::task::Context;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -28,6 +31,8 @@ use super::metadata;
 use super::outgoing::Outgoing;
 use super::outgoing::SendError;
 use super::protocol::Code;
+use super::protocol::End;
+use super::protocol::Part;
 use super::protocol::RequestHead;
 use super::protocol::ResponseHead;
 use super::protocol::StreamError;
@@ -38,10 +43,7 @@ use super::transport::now;
 
 /// Any service that can be served on a sub-channel, its type forgotten.
 pub(super) trait Handler: Send + Sync {
-    fn handle(
-        &self,
-        request: Request<TonicBody>,
-    ) -> BoxFuture<'static, Result<Response<TonicBody>, Status>>;
+    fn handle(&self, request: Request<TonicBody>) -> BoxFuture<'static, Handled>;
 }
 
 /// A tower service as a handler.
@@ -55,10 +57,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError>,
 {
-    fn handle(
-        &self,
-        request: Request<TonicBody>,
-    ) -> BoxFuture<'static, Result<Response<TonicBody>, Status>> {
+    fn handle(&self, request: Request<TonicBody>) -> BoxFuture<'static, Handled> {
         let mut service = self.0.clone();
         Box::pin(async move {
             let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
@@ -106,30 +105,57 @@ impl fmt::Debug for Erased {
     }
 }
 
-/// Serves one call, in a task of its own, until it is answered or cancelled.
-pub(super) fn serve(link: Link, stream: StreamKey, head: RequestHead, handler: &Arc<dyn Handler>) {
+/// What a handler comes to.
+type Handled = Result<Response<TonicBody>, Status>;
+
+/// How far a call has come.
+enum Stage {
+    Handling(BoxFuture<'static, Handled>),
+    /// The response has begun.
+    Sending(Outgoing),
+}
+
+/// Serves one call until it is answered or cancelled.
+///
+/// In a task of its own; but `in_place` polls the handler once right here, since most
+/// answer at once, and a task and its turn of the scheduler cost more than they do.
+pub(super) fn serve(
+    cx: &mut Context<'_>,
+    link: &Link,
+    stream: StreamKey,
+    head: RequestHead,
+    handler: &Arc<dyn Handler>,
+    in_place: bool,
+) {
     // Held from here on: if the task is lost the peer hears that it failed.
-    let hold = StreamHold { link: link.clone(), key: stream, on_drop: Code::Failed };
+    let mut hold = StreamHold { link: link.clone(), key: stream, on_drop: Some(Code::Failed) };
     let deadline = head.timeout.and_then(|timeout| now().checked_add(timeout));
     let context = CallContext { deadline, depth: head.depth, link: link.clone(), stream };
-    let Some(request) = request_of(head, &link, stream) else {
+    let Some(request) = request_of(head, link, stream) else {
         link.reset(stream, Code::Protocol);
         return;
     };
-    let handler = handler.clone();
+    let mut stage = Stage::Handling(handler.handle(request));
+    if in_place {
+        let first = || context.clone().enter(|| poll_once(cx, &mut hold, stage));
+        // A handler that panics is as a task that does: the call has failed.
+        let Ok(Some(rest)) = catch_unwind(AssertUnwindSafe(first)) else { return };
+        stage = rest;
+    }
     let work = context.scope(async move {
-        let hold = hold;
-        let work = run(&hold, handler.handle(request));
         match deadline {
-            Some(deadline) => within(deadline, &hold, work).await,
-            None => work.await,
+            Some(deadline) => within(deadline, &mut hold, stage).await,
+            None => run(&mut hold, stage).await,
         }
     });
     tokio::spawn(work.in_current_span());
 }
 
 fn request_of(head: RequestHead, link: &Link, key: StreamKey) -> Option<Request<TonicBody>> {
-    let body = RequestBody { link: link.clone(), key, ended: false };
+    let body = match link.read_whole(key) {
+        Some(whole) => RequestBody::Whole(whole),
+        None => RequestBody::Live { link: link.clone(), key },
+    };
     let mut request = Request::new(TonicBody::new(body));
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
@@ -139,8 +165,8 @@ fn request_of(head: RequestHead, link: &Link, key: StreamKey) -> Option<Request<
 }
 
 /// Runs a call until its deadline, and then says that it has passed.
-async fn within(deadline: Instant, hold: &StreamHold, work: impl Future<Output = ()>) {
-    if tokio::time::timeout_at(deadline.into(), work).await.is_err() {
+async fn within(deadline: Instant, hold: &mut StreamHold, stage: Stage) {
+    if tokio::time::timeout_at(deadline.into(), run(hold, stage)).await.is_err() {
         let status = Status::deadline_exceeded("the deadline passed while the call was served");
         if answer(hold, status).is_err() {
             // The response has begun: all that is left is to cut it off.
@@ -149,69 +175,96 @@ async fn within(deadline: Instant, hold: &StreamHold, work: impl Future<Output =
     }
 }
 
-/// Answers with a status and nothing else.
-fn answer(hold: &StreamHold, status: Status) -> Result<(), StreamError> {
-    let response = status.into_http::<()>();
-    let head = ResponseHead {
-        status: None,
-        metadata: metadata::of_response(response.into_parts().0.headers),
-    };
-    let end = Some(super::protocol::End::default());
-    hold.link.respond(hold.key, head, Vec::new(), end)
-}
-
 /// Runs the handler and sends its response. Stops, and drops the handler, when
 /// the peer cancels the call or the trunk ends.
-async fn run(hold: &StreamHold, handling: BoxFuture<'static, Result<Response<TonicBody>, Status>>) {
-    let StreamHold { link, key, .. } = hold;
-    let mut handling = handling;
-    let response = std::future::poll_fn(|cx| {
-        // First, so that the handler of a call that is over already does not begin.
-        if link.poll_failure(cx, *key).is_ready() {
-            return Poll::Ready(None);
+async fn run(hold: &mut StreamHold, stage: Stage) {
+    let mut body = match stage {
+        Stage::Sending(body) => body,
+        Stage::Handling(mut handling) => {
+            let began = std::future::poll_fn(|cx| {
+                // First, so that the handler of a call that is over already does not begin.
+                if hold.link.poll_failure(cx, hold.key).is_ready() {
+                    return Poll::Ready(None);
+                }
+                handling.as_mut().poll(cx).map(|handled| begin_response(cx, hold, handled))
+            });
+            let Some(body) = began.await else { return };
+            body
         }
-        handling.as_mut().poll(cx).map(Some)
-    });
-    let (mut parts, body) = match response.await {
-        None => return,
-        Some(Ok(response)) => response.into_parts(),
-        Some(Err(status)) => {
+    };
+    if let Err(SendError::Body(status)) = body.send(&hold.link, hold.key).await {
+        tracing::debug!(error = &status as &dyn Error, "the body of a response failed");
+        hold.link.reset(hold.key, Code::Failed);
+    }
+}
+
+/// Polls the handler of a call that has just arrived. `None` if the call is answered
+/// then.
+fn poll_once(cx: &mut Context<'_>, hold: &mut StreamHold, stage: Stage) -> Option<Stage> {
+    let Stage::Handling(mut handling) = stage else { return Some(stage) };
+    match handling.as_mut().poll(cx) {
+        Poll::Pending => Some(Stage::Handling(handling)),
+        Poll::Ready(handled) => begin_response(cx, hold, handled).map(Stage::Sending),
+    }
+}
+
+/// Answers with what a handler came to, and as much of the body as is there. Returns
+/// the body if there is more of it.
+fn begin_response(
+    cx: &mut Context<'_>,
+    hold: &mut StreamHold,
+    handled: Handled,
+) -> Option<Outgoing> {
+    let (mut parts, body) = match handled {
+        Ok(response) => response.into_parts(),
+        Err(status) => {
             let code = HeaderValue::from(status.code() as i32);
             if let Err(StreamError::MetadataTooLong { size, limit }) = answer(hold, status) {
                 too_long(hold, Some(code), size, limit);
             }
-            return;
+            return None;
         }
     };
     let grpc_status = parts.headers.get("grpc-status").cloned();
     let _scope = parts.extensions.remove::<CallScope>();
     let status = (parts.status != http::StatusCode::OK).then(|| parts.status.as_u16());
-    let head = ResponseHead { status, metadata: metadata::of_response(parts.headers) };
+    let head = ResponseHead { status, metadata: metadata::of_response(&parts.headers) };
     let mut body = Outgoing::new(body);
-    let Ok(part) = body.first().await else {
-        link.reset(*key, Code::Failed);
-        return;
+    let Ok(part) = body.first(cx) else {
+        hold.link.reset(hold.key, Code::Failed);
+        return None;
     };
-    let ended = part.end.is_some();
-    match link.respond(*key, head, part.chunks, part.end) {
-        Ok(()) if ended => {}
-        Ok(()) => {
-            if let Err(SendError::Body(error)) = body.send(link, *key).await {
-                tracing::debug!(error, "the body of a response failed");
-                link.reset(*key, Code::Failed);
-            }
-        }
+    match respond(hold, head, part) {
+        Ok(true) => None,
+        Ok(false) => Some(body),
         Err(StreamError::MetadataTooLong { size, limit }) => {
             too_long(hold, grpc_status, size, limit);
+            None
         }
         // The call is over, and nobody waits for an answer.
-        Err(_) => {}
+        Err(_) => None,
     }
+}
+
+/// Sends the beginning of a response. Returns whether that was all.
+fn respond(hold: &mut StreamHold, head: ResponseHead, part: Part) -> Result<bool, StreamError> {
+    let whole = hold.link.respond(hold.key, head, part)?;
+    if whole {
+        hold.on_drop = None;
+    }
+    Ok(whole)
+}
+
+/// Answers with a status and nothing else.
+fn answer(hold: &mut StreamHold, status: Status) -> Result<bool, StreamError> {
+    let response = status.into_http::<()>();
+    let head = ResponseHead { status: None, metadata: metadata::of_response(response.headers()) };
+    respond(hold, head, Part { chunks: Vec::new(), end: Some(End::default()) })
 }
 
 /// Answers in place of a response whose metadata the peer does not take, with the
 /// handler's own status if that is what was too long.
-fn too_long(hold: &StreamHold, status: Option<HeaderValue>, size: usize, limit: u32) {
+fn too_long(hold: &mut StreamHold, status: Option<HeaderValue>, size: usize, limit: u32) {
     tracing::warn!(size, limit, "the metadata of a response is larger than the peer takes");
     let code = status.map_or(tonic::Code::ResourceExhausted, |status| {
         tonic::Code::from_bytes(status.as_bytes())

@@ -1,6 +1,9 @@
 //! Numbers of channels and streams, and who may choose which.
 
+use std::collections::HashMap;
 use std::fmt;
+
+use foldhash::fast::RandomState;
 
 /// Which end of a trunk this is.
 ///
@@ -51,6 +54,10 @@ impl Id {
         self.0 % 2 == role.parity()
     }
 }
+
+/// What is found by a number. The hasher is quick; that it is seeded at random keeps a
+/// peer that chooses its numbers with care from making them collide.
+pub(super) type IdMap<T> = HashMap<Id, T, RandomState>;
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

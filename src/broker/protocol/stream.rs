@@ -40,7 +40,7 @@ pub(super) enum Side {
 
 /// How much may be queued on a stream before its application has to wait, in
 /// bytes. Two frames: one under way and one to follow it at once.
-const SEND_BUFFER: usize = 128 * 1024;
+const SEND_BUFFER: usize = 256 * 1024;
 
 /// A stream. Each half goes through the same states:
 ///
@@ -184,14 +184,24 @@ impl SendHalf {
         self.window.covers().min(SEND_BUFFER).saturating_sub(self.queue.len)
     }
 
+    /// Bytes that wait to be sent.
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len
+    }
+
     /// Whether everything that was given has left.
     pub(super) fn is_flushed(&self) -> bool {
         self.queue.len == 0 && (self.given != Phase::Done || self.phase == Phase::Done)
     }
 
     /// Whether what the application waits for is there now. Says so once.
+    ///
+    /// Room is worth a word when it is half of what there can be: a writer that is
+    /// woken for every frame that leaves writes one frame at a time.
     pub(super) fn has_what_is_wanted(&mut self) -> bool {
-        let room = self.wants_room && self.room() > 0;
+        let room = self.room();
+        let room = self.wants_room && room > 0 && room >= self.queue.len;
         let flushed = self.wants_flush && self.is_flushed();
         self.wants_room &= !room;
         self.wants_flush &= !flushed;
@@ -269,6 +279,17 @@ impl RecvHalf {
     /// The next chunk, and what it cost.
     pub(super) fn take_data(&mut self) -> Option<(Bytes, u64)> {
         self.queue.pop().map(|chunk| (chunk.data, chunk.cost))
+    }
+
+    /// All data and the end, if both are here and the data is one chunk at most.
+    /// No credit is due for it, since nothing more comes.
+    pub(super) fn take_whole(&mut self) -> Option<(Bytes, End)> {
+        if self.phase != Phase::Done || self.queue.chunks.len() > 1 {
+            return None;
+        }
+        let end = self.end.take()?;
+        let data = self.queue.pop().map(|chunk| chunk.data).unwrap_or_default();
+        Some((data, end))
     }
 
     pub(super) fn take_end(&mut self) -> Option<End> {

@@ -139,13 +139,14 @@ impl Decoder {
             return Ok(None);
         }
         self.expected = None;
-        let mut frame = convert::decode((&mut self.chunks).take(expected))?;
-        if let Frame::Stream(frame) = &mut frame
-            && frame.data.len() < RECEIVE_SHARED_FROM
+        if let Some(message) = self.chunks.chunk().get(..expected)
+            && expected < RECEIVE_SHARED_FROM
         {
-            frame.data = Bytes::copy_from_slice(&frame.data);
+            let frame = convert::decode(message);
+            self.chunks.advance(expected);
+            return frame.map(Some);
         }
-        Ok(Some(frame))
+        convert::decode_shared((&mut self.chunks).take(expected), RECEIVE_SHARED_FROM).map(Some)
     }
 }
 

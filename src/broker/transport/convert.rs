@@ -33,7 +33,7 @@ pub(super) fn encode(frame: Frame) -> (impl Message, Bytes) {
 fn to_wire(frame: Frame) -> (wire::Frame, Bytes) {
     let control = match frame {
         Frame::Stream(frame) => return stream_to_wire(frame),
-        Frame::Hello(hello) => wire::frame::Control::Hello(hello_to_wire(hello)),
+        Frame::Hello(hello) => wire::frame::Control::Hello(Box::new(hello_to_wire(hello))),
         Frame::Open { channel, target, kind } => wire::frame::Control::Open(wire::Open {
             channel: channel.get(),
             target: Some(match target {
@@ -92,10 +92,30 @@ fn stream_to_wire(frame: StreamFrame) -> (wire::Frame, Bytes) {
     (wire::Frame { stream, head, end, ..wire::Frame::default() }, frame.data)
 }
 
-/// Reads a message, and checks its shape. Its data is a part of the buffer, if the
-/// buffer can share it.
-pub(super) fn decode(buffer: impl Buf) -> Result<Frame, Violation> {
-    from_wire(wire::Frame::decode(buffer).map_err(|_| Violation::Malformed)?)
+/// Reads a message, and checks its shape. All that it holds is copied.
+pub(super) fn decode(message: &[u8]) -> Result<Frame, Violation> {
+    from_wire(wire::Frame::decode(message).map_err(|_| Violation::Malformed)?)
+}
+
+/// Reads a message whose data stays a part of the buffer if it is at least as long as
+/// `shared_from`. Everything else is copied: it would keep the buffer alive.
+pub(super) fn decode_shared(buffer: impl Buf, shared_from: usize) -> Result<Frame, Violation> {
+    let mut message = wire::Frame::decode(buffer).map_err(|_| Violation::Malformed)?;
+    if message.data.len() < shared_from {
+        detach(&mut message.data);
+    }
+    let head = match &mut message.head {
+        Some(wire::frame::Head::Request(head)) => head.metadata.as_mut_slice(),
+        Some(wire::frame::Head::Response(head)) => head.metadata.as_mut_slice(),
+        None => &mut [],
+    };
+    let end = message.end.iter_mut().flat_map(|end| &mut end.trailers);
+    head.iter_mut().chain(end).for_each(|header| detach(&mut header.value));
+    from_wire(message)
+}
+
+fn detach(bytes: &mut Bytes) {
+    *bytes = Bytes::copy_from_slice(bytes);
 }
 
 fn from_wire(message: wire::Frame) -> Result<Frame, Violation> {
@@ -121,7 +141,7 @@ fn control_from_wire(control: wire::frame::Control) -> Result<Frame, Violation> 
     use wire::frame::Control;
     let id = |number| Id::new(number).ok_or(Violation::BadId);
     Ok(match control {
-        Control::Hello(hello) => Frame::Hello(hello_from_wire(hello)?),
+        Control::Hello(hello) => Frame::Hello(hello_from_wire(*hello)?),
         Control::Open(open) => Frame::Open {
             channel: id(open.channel)?,
             kind: match open.kind() {
@@ -178,11 +198,7 @@ fn metadata_to_wire(metadata: Metadata) -> Vec<wire::Header> {
 }
 
 fn metadata_from_wire(headers: Vec<wire::Header>) -> Metadata {
-    // Values are copied: as parts of the read buffer they would keep it alive.
-    let entry = |header: wire::Header| Entry {
-        name: header.name,
-        value: Bytes::copy_from_slice(&header.value),
-    };
+    let entry = |header: wire::Header| Entry { name: header.name, value: header.value };
     Metadata(headers.into_iter().map(entry).collect())
 }
 

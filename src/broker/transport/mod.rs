@@ -3,6 +3,7 @@
 //! Knows nothing of services, names and processes. What the peer opens and calls
 //! is passed to an [`Acceptor`].
 
+mod alarm;
 mod carrier;
 mod clock;
 mod codec;

@@ -43,6 +43,20 @@ pub(crate) struct Call {
     pub(crate) background: bool,
 }
 
+/// A part of what is sent on a stream. A unary message and its end are one part.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) chunks: Vec<Bytes>,
+    pub(crate) end: Option<End>,
+}
+
+/// A body that has arrived to its end, in one piece.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Whole {
+    pub(crate) data: Bytes,
+    pub(crate) end: End,
+}
+
 /// What reading a stream gives.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Read {
@@ -277,6 +291,14 @@ impl Connection {
         };
         self.consumed(key, cost);
         Ok(Read::Data(data))
+    }
+
+    /// All that the peer has sent and will send, if it is here in one piece and
+    /// nothing of it has been read. Otherwise there is nothing but [`Connection::read`].
+    pub(crate) fn read_whole(&mut self, key: StreamKey) -> Option<Whole> {
+        let stream = self.receiving(key).ok()?;
+        let (data, end) = stream.recv.take_whole()?;
+        Some(Whole { data, end })
     }
 
     /// Gives back the credit of data that nobody will ask for again.

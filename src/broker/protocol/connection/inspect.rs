@@ -1,6 +1,7 @@
 //! What tests see of a machine beside its counts: its tables and their memory.
 
 use super::Connection;
+use crate::broker::protocol::stream::StreamKey;
 
 /// Entries and room of all tables and queues of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,11 @@ impl Connection {
                 + self.events.capacity(),
             answers: self.answers,
         }
+    }
+
+    /// Bytes that wait to be sent on a stream.
+    pub(crate) fn queued_on(&self, key: StreamKey) -> usize {
+        self.streams.get(key.0).map_or(0, |stream| stream.send.queued())
     }
 
     /// Streams that the peer has opened and that count against its limit.

@@ -9,7 +9,6 @@ mod inspect;
 mod receive;
 mod transmit;
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
@@ -26,6 +25,7 @@ use super::frame::Target;
 use super::handshake::Agreed;
 use super::handshake::Hello;
 use super::id::Id;
+use super::id::IdMap;
 use super::id::Ids;
 use super::limits::Limits;
 use super::limits::MAX_QUEUED;
@@ -39,7 +39,9 @@ use super::stream::StreamKey;
 use super::window::Pool;
 
 pub(crate) use command::Call;
+pub(crate) use command::Part;
 pub(crate) use command::Read;
+pub(crate) use command::Whole;
 
 /// What a connection is made with.
 #[derive(Clone, Debug)]
@@ -112,9 +114,9 @@ pub(crate) struct Connection {
     /// The highest number that the peer has used.
     peer_highest: u64,
     channels: Store<Channel>,
-    channels_by_id: HashMap<Id, ChannelKey>,
+    channels_by_id: IdMap<ChannelKey>,
     streams: Store<Stream>,
-    streams_by_id: HashMap<Id, StreamKey>,
+    streams_by_id: IdMap<StreamKey>,
     /// Open at once, by who opened them.
     our_channels: u32,
     their_channels: u32,
@@ -167,9 +169,9 @@ impl Connection {
             hello_sent: false,
             peer_highest: 0,
             channels: Store::new(),
-            channels_by_id: HashMap::new(),
+            channels_by_id: IdMap::default(),
             streams: Store::new(),
-            streams_by_id: HashMap::new(),
+            streams_by_id: IdMap::default(),
             our_channels: 0,
             their_channels: 0,
             our_streams: 0,
@@ -295,7 +297,7 @@ impl Connection {
         for key in self.channels.keys() {
             self.channels.remove(key);
         }
-        self.channels_by_id = HashMap::new();
+        self.channels_by_id = IdMap::default();
         self.our_channels = 0;
         self.their_channels = 0;
         self.events.push_back(Event::Ended);
@@ -365,7 +367,7 @@ impl Connection {
             }
             self.streams.remove(key.0);
             if self.streams.len() == 0 && self.streams_by_id.capacity() > 256 {
-                self.streams_by_id = HashMap::new();
+                self.streams_by_id = IdMap::default();
             }
         }
         self.make_room();
@@ -412,7 +414,7 @@ impl Connection {
         let count = if ours { &mut self.our_channels } else { &mut self.their_channels };
         *count = count.saturating_sub(1);
         if self.channels_by_id.is_empty() && self.channels_by_id.capacity() > 256 {
-            self.channels_by_id = HashMap::new();
+            self.channels_by_id = IdMap::default();
         }
     }
 

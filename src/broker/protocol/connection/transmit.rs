@@ -37,9 +37,10 @@ impl Connection {
         None
     }
 
-    /// Whether there are frames or events to take.
-    pub(crate) fn wants_driver(&self) -> bool {
-        !self.events.is_empty() || self.wants_transmit()
+    /// Whether there are events to take, or frames while the transport is not
+    /// `blocked`.
+    pub(crate) fn wants_driver(&self, blocked: bool) -> bool {
+        !self.events.is_empty() || (!blocked && self.wants_transmit())
     }
 
     /// Whether [`Connection::poll_transmit`] may have something to give.

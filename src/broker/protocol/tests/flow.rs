@@ -98,8 +98,12 @@ impl World {
         match self.pair.at(at).room(key) {
             Err(error) => self.assert_allowed(flow, at, &error),
             Ok(0) => self.flows[flow].parked_room[at as usize] = true,
-            Ok(_) => {
-                assert!(!parked, "there is room, and nothing said so");
+            Ok(room) => {
+                let worth_it = room >= self.pair.at(at).queued_on(key);
+                assert!(!parked || !worth_it, "there is room, and nothing said so");
+                if parked {
+                    return;
+                }
                 let data = text(flow, at, half.written, count);
                 self.pair.at(at).write(key, data).expect("there was room");
                 self.flows[flow].halves[at as usize].written += count;

@@ -1,17 +1,21 @@
 //! The handle of a trunk's machine that everything above shares: commands go in
 //! through it, and tasks that wait are woken through it.
 
-use std::collections::HashMap;
+mod state;
+
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use self::state::DriverState;
+pub(super) use self::state::Findings;
+use self::state::State;
+use self::state::register;
 use super::clock;
 use crate::broker::protocol::Call;
 use crate::broker::protocol::ChannelKey;
@@ -19,17 +23,17 @@ use crate::broker::protocol::Code;
 use crate::broker::protocol::Config;
 use crate::broker::protocol::Connection;
 use crate::broker::protocol::Counts;
-use crate::broker::protocol::End;
 use crate::broker::protocol::EndReason;
-use crate::broker::protocol::Event;
 use crate::broker::protocol::Hello;
 use crate::broker::protocol::Kind;
+use crate::broker::protocol::Part;
 use crate::broker::protocol::Read;
 use crate::broker::protocol::ResponseHead;
 use crate::broker::protocol::StreamError;
 use crate::broker::protocol::StreamKey;
 use crate::broker::protocol::Target;
 use crate::broker::protocol::Totals;
+use crate::broker::protocol::Whole;
 
 /// How far a trunk has come in its life.
 #[derive(Clone, Debug)]
@@ -58,34 +62,16 @@ struct Shared {
     phase: watch::Sender<Phase>,
 }
 
-#[derive(Debug)]
-struct State {
-    connection: Connection,
-    /// By the slot of the stream. A stale waker wakes its task once too often.
-    wakers: Vec<Wakers>,
-    driver: Option<Waker>,
-    pings: HashMap<u64, oneshot::Sender<()>>,
-    next_ping: u64,
+/// What has come of a response when its head is taken.
+pub(crate) struct Response {
+    pub(crate) head: ResponseHead,
+    /// The rest of it, if that is here too. Then the stream is let go of already.
+    pub(crate) rest: Option<Whole>,
 }
-
-#[derive(Debug, Default)]
-struct Wakers {
-    read: Option<Waker>,
-    write: Option<Waker>,
-}
-
-/// Pings that may wait for their answer at once.
-const MAX_PINGS: usize = 64;
 
 impl Link {
     pub(crate) fn new(config: Config) -> Self {
-        let state = State {
-            connection: Connection::new(config, clock::now()),
-            wakers: Vec::new(),
-            driver: None,
-            pings: HashMap::new(),
-            next_ping: 1,
-        };
+        let state = State::new(Connection::new(config, clock::now()));
         let phase = watch::Sender::new(Phase::Connecting);
         Self { shared: Arc::new(Shared { state: Mutex::new(state), phase }) }
     }
@@ -107,9 +93,7 @@ impl Link {
             let result = command(&mut state.connection);
             (result, state.driver_to_wake())
         };
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        wake([driver]);
         result
     }
 
@@ -117,27 +101,33 @@ impl Link {
     /// and wakes the tasks that they concern.
     pub(super) fn drive<T>(
         &self,
-        events: &mut Vec<Event>,
+        findings: &mut Findings,
         work: impl FnOnce(&mut Connection) -> T,
     ) -> T {
-        let mut to_wake = Vec::new();
         let result = {
             let mut state = self.shared.state.lock();
+            state.driver = DriverState::Awake;
             let result = work(&mut state.connection);
-            state.take_events(events, &mut to_wake);
+            state.take_events(findings);
+            findings.timeout = state.connection.poll_timeout();
+            findings.ended = state.connection.ended().is_some();
+            findings.wants_transmit = state.connection.wants_transmit();
             result
         };
-        to_wake.into_iter().for_each(Waker::wake);
+        findings.to_wake.drain(..).for_each(Waker::wake);
         result
     }
 
-    /// Whom to wake when a command leaves something to do.
-    pub(super) fn set_driver(&self, waker: &Waker) {
+    /// The driver has nothing to do: the next command that gives it something wakes
+    /// it. `blocked` says that the connection takes nothing more. Returns false if
+    /// there is something already.
+    pub(super) fn rest(&self, waker: &Waker, blocked: bool) -> bool {
         let mut state = self.shared.state.lock();
-        match &mut state.driver {
-            Some(driver) => driver.clone_from(waker),
-            driver => *driver = Some(waker.clone()),
+        let rests = !state.connection.wants_driver(blocked);
+        if rests {
+            state.driver = DriverState::Resting { waker: waker.clone(), blocked };
         }
+        rests
     }
 
     pub(crate) fn peer(&self) -> Option<Hello> {
@@ -167,42 +157,54 @@ impl Link {
     }
 
     /// Starts a call with what there is of its body: one frame if that is all.
+    /// The task is woken when there is a response.
     pub(crate) fn call(
         &self,
+        cx: &Context<'_>,
         channel: ChannelKey,
         call: Call,
-        chunks: Vec<Bytes>,
-        ended: bool,
+        part: Part,
     ) -> Result<StreamKey, StreamError> {
-        self.command(|connection| {
-            let key = connection.call(channel, call)?;
-            write_all(connection, key, chunks, ended.then(End::default))?;
-            Ok(key)
-        })
+        let (key, driver) = {
+            let mut state = self.shared.state.lock();
+            let key = state.connection.call(channel, call)?;
+            if let Err(error) = write_all(&mut state.connection, key, part) {
+                state.connection.release(key, Code::Cancelled);
+                return Err(error);
+            }
+            register(&mut state.wakers_of(key).read, cx);
+            (key, state.driver_to_wake())
+        };
+        wake([driver]);
+        Ok(key)
     }
 
-    /// Answers a call with what there is of the response: one frame if that is all.
+    /// Answers a call with what there is of the response: one frame if that is all,
+    /// and then the stream is let go of. Returns whether it was.
     pub(crate) fn respond(
         &self,
         key: StreamKey,
         head: ResponseHead,
-        chunks: Vec<Bytes>,
-        end: Option<End>,
-    ) -> Result<(), StreamError> {
-        self.command(|connection| {
-            connection.respond(key, head)?;
-            write_all(connection, key, chunks, end)
-        })
+        part: Part,
+    ) -> Result<bool, StreamError> {
+        let whole = part.end.is_some();
+        let wakers = {
+            let mut state = self.shared.state.lock();
+            state.connection.respond(key, head)?;
+            write_all(&mut state.connection, key, part)?;
+            if whole {
+                state.let_go(key, Code::Failed)
+            } else {
+                [state.driver_to_wake(), None, None]
+            }
+        };
+        wake(wakers);
+        Ok(whole)
     }
 
     /// Sends more of a body.
-    pub(crate) fn send(
-        &self,
-        key: StreamKey,
-        chunks: Vec<Bytes>,
-        end: Option<End>,
-    ) -> Result<(), StreamError> {
-        self.command(|connection| write_all(connection, key, chunks, end))
+    pub(crate) fn send(&self, key: StreamKey, part: Part) -> Result<(), StreamError> {
+        self.command(|connection| write_all(connection, key, part))
     }
 
     pub(crate) fn reset(&self, key: StreamKey, code: Code) {
@@ -211,14 +213,8 @@ impl Link {
 
     /// Lets go of a stream; see [`Connection::release`].
     pub(crate) fn release(&self, key: StreamKey, code: Code) {
-        let (driver, wakers) = {
-            let mut state = self.shared.state.lock();
-            state.connection.release(key, code);
-            let wakers = state.take_wakers(key);
-            (state.driver_to_wake(), wakers)
-        };
-        // Whoever still writes the request must see that it is over.
-        [driver, wakers.read, wakers.write].into_iter().flatten().for_each(Waker::wake);
+        let wakers = self.shared.state.lock().let_go(key, code);
+        wake(wakers);
     }
 
     /// Ready when the stream has failed or is gone, which a handler should know.
@@ -265,21 +261,36 @@ impl Link {
         }
     }
 
-    /// The response's head.
-    pub(crate) fn poll_head(
+    /// The response's head, and all of the response if it is here.
+    pub(crate) fn poll_response(
         &self,
         cx: &Context<'_>,
         key: StreamKey,
-    ) -> Poll<Result<ResponseHead, StreamError>> {
-        let mut state = self.shared.state.lock();
-        match state.connection.read_head(key) {
-            Ok(Some(head)) => Poll::Ready(Ok(head)),
-            Err(error) => Poll::Ready(Err(error)),
-            Ok(None) => {
-                register(&mut state.wakers_of(key).read, cx);
-                Poll::Pending
-            }
-        }
+    ) -> Poll<Result<Response, StreamError>> {
+        let (response, wakers) = {
+            let mut state = self.shared.state.lock();
+            let head = match state.connection.read_head(key) {
+                Ok(Some(head)) => head,
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(None) => {
+                    register(&mut state.wakers_of(key).read, cx);
+                    return Poll::Pending;
+                }
+            };
+            let rest = state.connection.read_whole(key);
+            let wakers = match rest {
+                Some(_) => state.let_go(key, Code::Cancelled),
+                None => [None, None, None],
+            };
+            (Response { head, rest }, wakers)
+        };
+        wake(wakers);
+        Poll::Ready(Ok(response))
+    }
+
+    /// All of a request's body, if it is here.
+    pub(crate) fn read_whole(&self, key: StreamKey) -> Option<Whole> {
+        self.shared.state.lock().connection.read_whole(key)
     }
 
     /// The next data or the end; `None` after the end.
@@ -297,9 +308,7 @@ impl Link {
             }
             (read, state.driver_to_wake())
         };
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        wake([driver]);
         Poll::Ready(read)
     }
 
@@ -307,21 +316,10 @@ impl Link {
     pub(crate) fn ping(&self) -> Result<Option<oneshot::Receiver<()>>, StreamError> {
         let (receiver, driver) = {
             let mut state = self.shared.state.lock();
-            state.pings.retain(|_, sender| !sender.is_closed());
-            if state.pings.len() >= MAX_PINGS {
-                return Ok(None);
-            }
-            let token = state.next_ping;
-            state.connection.ping(token)?;
-            state.next_ping += 1;
-            let (sender, receiver) = oneshot::channel();
-            state.pings.insert(token, sender);
-            (receiver, state.driver_to_wake())
+            (state.ping()?, state.driver_to_wake())
         };
-        if let Some(driver) = driver {
-            driver.wake();
-        }
-        Ok(Some(receiver))
+        wake([driver]);
+        Ok(receiver)
     }
 
     pub(crate) fn go_away(&self, message: &str) {
@@ -355,71 +353,16 @@ impl Link {
     }
 }
 
-impl State {
-    fn driver_to_wake(&mut self) -> Option<Waker> {
-        if self.connection.wants_driver() { self.driver.take() } else { None }
-    }
-
-    fn wakers_of(&mut self, key: StreamKey) -> &mut Wakers {
-        let slot = key.slot();
-        if self.wakers.len() <= slot {
-            self.wakers.resize_with(slot + 1, Wakers::default);
-        }
-        &mut self.wakers[slot]
-    }
-
-    fn take_wakers(&mut self, key: StreamKey) -> Wakers {
-        let wakers = self.wakers.get_mut(key.slot()).map(std::mem::take).unwrap_or_default();
-        if self.wakers.len() > 64 && self.connection.counts().streams == 0 {
-            self.wakers = Vec::new();
-        }
-        wakers
-    }
-
-    /// Takes out the events; those that only wake somebody are done with here.
-    fn take_events(&mut self, events: &mut Vec<Event>, to_wake: &mut Vec<Waker>) {
-        while let Some(event) = self.connection.poll_event() {
-            match event {
-                Event::Changed(key) => {
-                    if let Some(wakers) = self.wakers.get_mut(key.slot()) {
-                        to_wake.extend(wakers.read.take());
-                        to_wake.extend(wakers.write.take());
-                    }
-                }
-                Event::Pong(token) => {
-                    if let Some(sender) = self.pings.remove(&token) {
-                        // Fails if nobody waits any more.
-                        let _ = sender.send(());
-                    }
-                }
-                Event::Ended => {
-                    self.pings = HashMap::new();
-                    events.push(event);
-                }
-                event => events.push(event),
-            }
-        }
-    }
-}
-
-fn write_all(
-    connection: &mut Connection,
-    key: StreamKey,
-    chunks: Vec<Bytes>,
-    end: Option<End>,
-) -> Result<(), StreamError> {
-    for chunk in chunks {
+fn write_all(connection: &mut Connection, key: StreamKey, part: Part) -> Result<(), StreamError> {
+    for chunk in part.chunks {
         connection.write(key, chunk)?;
     }
-    match end {
+    match part.end {
         Some(end) => connection.finish(key, end),
         None => Ok(()),
     }
 }
 
-fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        slot => *slot = Some(cx.waker().clone()),
-    }
+fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
+    wakers.into_iter().flatten().for_each(Waker::wake);
 }
