@@ -56,6 +56,10 @@ pub async fn keep(stage: Arc<Stage>, slot: usize) {
             Ok(launched) => launched,
             Err(error) => {
                 stage.tally.problem(Problem::Process, format!("no launch: {error}"));
+                if life == 1 {
+                    // Nothing says that the next would fare better.
+                    stage.over.send_replace(true);
+                }
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }

@@ -26,7 +26,7 @@ const COUNT_BITS: u32 = 40;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// After how long to call again where a limit was reached.
-const LATER: Duration = Duration::from_millis(2);
+const LATER: Duration = Duration::from_millis(10);
 
 /// Whose call has this number.
 pub fn caller_of(call: u64) -> u64 {
