@@ -115,6 +115,8 @@ fn by_handler(status: &Status, plan: &Plan, faults: &Faults) -> Option<String> {
         Code::ResourceExhausted => faults.limited,
         // A counter that was not counted, as too many wanted to.
         Code::Aborted => plan.shape.kind == Kind::State,
+        // The handler's byte stream was refused.
+        Code::Unknown if plan.shape.kind == Kind::Bytes && faults.limited => true,
         // The handler's byte stream or body broke.
         Code::Unknown | Code::Internal => ending || plan.has_deadline(),
         _ => false,

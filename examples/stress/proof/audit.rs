@@ -20,7 +20,7 @@ use crate::load::caller_of;
 /// For how long after its end a call that did not succeed may begin at the other end:
 /// longer than any fault lasts. One that begins later is reported like one that begins
 /// twice.
-pub const REMEMBERED: Duration = Duration::from_secs(60);
+pub const REMEMBERED: Duration = Duration::from_secs(30);
 
 /// How a call went, for the comparison with the ledgers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -66,7 +66,7 @@ fn load(out: &mut String, summary: &Summary) -> std::fmt::Result {
     let (finished, counts) = (summary.finished(), &summary.counts);
     writeln!(
         out,
-        "{} calls in {:.1} s: {:.0} a second, of which {:.0} succeeded",
+        "{} calls in {:.1} s: {:.1} a second, of which {:.1} succeeded",
         HumanCount(finished),
         summary.took.as_secs_f64(),
         summary.per_second(finished),
