@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use trunkline::Limits;
 use trunkline::Offers;
 use trunkline::plugin::Plugin;
 
-use crate::echo;
-use crate::ledger::Ledger;
+use crate::console;
+use crate::ends::Other;
+use crate::ends::Source;
+use crate::ends::Worker;
+use crate::ends::ledger::Ledger;
+use crate::fleet;
 use crate::options::Flavor;
-use crate::payload::Source;
-use crate::plan;
-use crate::worker::Other;
-use crate::worker::Worker;
 
 /// What the host tells its plugin.
 #[derive(clap::Args, Clone, Debug)]
@@ -25,6 +24,8 @@ pub struct PluginOptions {
     pub least: usize,
     #[arg(long)]
     pub most: usize,
+    #[arg(long)]
+    pub callers: u32,
     #[arg(long)]
     pub ledger: PathBuf,
     /// The seed of the limits, if they are to be low.
@@ -38,20 +39,14 @@ pub async fn serve(options: PluginOptions) -> ExitCode {
     let ledger = match Ledger::file(&options.ledger) {
         Ok(ledger) => Arc::new(ledger),
         Err(error) => {
-            eprintln!("stress: the ledger cannot be opened: {error}");
+            console::note(format!("the ledger cannot be opened: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let source = Source::new(options.seed, options.least..options.most);
-    let plugin = Plugin::new("stress-plugin", env!("CARGO_PKG_VERSION"));
-    let limits = options.tight.map_or_else(Limits::default, plan::limits);
-    plugin
-        .limits(limits)
-        .serve(|host| {
-            let worker = Worker::new(source, ledger, Other::Host(host));
-            let (offers, listener) = Offers::new().service(worker.server()).bytes(echo::NAME);
-            tokio::spawn(echo::serve_all(worker, listener));
-            offers
-        })
+    let source = Source::new(options.seed, options.least..=options.most);
+    let roomy = || fleet::roomy(options.callers);
+    Plugin::new("stress-plugin", env!("CARGO_PKG_VERSION"))
+        .limits(options.tight.map_or_else(roomy, fleet::tight))
+        .serve(|host| Worker::new(source, ledger, Other::Host(host)).offer(Offers::new()))
         .await
 }
