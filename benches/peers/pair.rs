@@ -26,7 +26,10 @@ pub async fn run(
     plan: &Plan,
     limit: Duration,
 ) -> Result<Figures, Failure> {
+    // Sockets are made in it, and go with it, also if the pair is killed.
+    let folder = tempfile::tempdir()?;
     let mut parent = Command::new(program)
+        .env("TMPDIR", folder.path())
         .args(["parent", system.name()])
         .args(plan.arguments())
         // Held for as long as this process lives: see `end_with_the_first_process`.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -15,12 +17,15 @@ use crate::clock;
 use crate::proto;
 use crate::proto::Count;
 use crate::proto::Figures;
+use crate::proto::Identity;
 use crate::proto::Ids;
+use crate::proto::Moment;
 use crate::proto::Nothing;
 use crate::proto::Payload;
 use crate::proto::Received;
 use crate::proto::Registered;
 use crate::proto::Resources;
+use crate::proto::SubChannel;
 use crate::proto::parent_server::ParentServer;
 use crate::usage;
 
@@ -41,19 +46,24 @@ pub struct Parent<R: Registrar> {
     registrar: R,
     held: Arc<Mutex<HashMap<u64, R::Registration>>>,
     reports: mpsc::Sender<Figures>,
+    /// Which sub-channel this one serves; 0 is the first.
+    label: u64,
+    /// The last that was given.
+    labels: Arc<AtomicU64>,
 }
 
 // Derived, it would ask the registration to be `Clone` as well.
 impl<R: Registrar> Clone for Parent<R> {
     fn clone(&self) -> Self {
         let (registrar, held) = (self.registrar.clone(), self.held.clone());
-        Self { registrar, held, reports: self.reports.clone() }
+        let (reports, labels) = (self.reports.clone(), self.labels.clone());
+        Self { registrar, held, reports, label: self.label, labels }
     }
 }
 
 impl<R: Registrar> Parent<R> {
     pub fn new(registrar: R, reports: mpsc::Sender<Figures>) -> Self {
-        Self { registrar, held: Arc::default(), reports }
+        Self { registrar, held: Arc::default(), reports, label: 0, labels: Arc::default() }
     }
 }
 
@@ -61,6 +71,10 @@ impl<R: Registrar> Parent<R> {
 impl<R: Registrar> proto::parent_server::Parent for Parent<R> {
     async fn echo(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
         Ok(Response::new(request.into_inner()))
+    }
+
+    async fn identify(&self, request: Request<Payload>) -> Result<Response<Identity>, Status> {
+        Ok(Response::new(Identity { data: request.into_inner().data, label: self.label }))
     }
 
     async fn bulk(
@@ -79,12 +93,13 @@ impl<R: Registrar> proto::parent_server::Parent for Parent<R> {
     async fn register(&self, request: Request<Count>) -> Result<Response<Registered>, Status> {
         let mut registered = Registered::default();
         for _ in 0..request.into_inner().sub_channels {
-            let service = ParentServer::new(self.clone());
+            let label = self.labels.fetch_add(1, Relaxed) + 1;
+            let service = ParentServer::new(Self { label, ..self.clone() });
             let began = clock::now();
             let made = self.registrar.register(service);
             registered.nanoseconds += clock::now() - began;
             let (id, registration) = made.map_err(|error| Status::internal(error.to_string()))?;
-            registered.ids.push(id);
+            registered.sub_channels.push(SubChannel { id, label });
             self.held.lock().insert(id, registration);
         }
         Ok(Response::new(registered))
@@ -98,7 +113,7 @@ impl<R: Registrar> proto::parent_server::Parent for Parent<R> {
         Ok(Response::new(Nothing {}))
     }
 
-    async fn usage(&self, _: Request<Nothing>) -> Result<Response<Resources>, Status> {
+    async fn usage(&self, _: Request<Moment>) -> Result<Response<Resources>, Status> {
         Ok(Response::new(usage::of_this_process()))
     }
 

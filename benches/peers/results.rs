@@ -38,7 +38,7 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;
-        let below = if values.len() % 2 == 0 { middle - 1 } else { middle };
+        let below = if values.len().is_multiple_of(2) { middle - 1 } else { middle };
         Some(Self { median: (values[below] + values[middle]) / 2.0, least, most })
     }
 }

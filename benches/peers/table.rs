@@ -69,9 +69,9 @@ fn figures(results: &Results, systems: &[System]) -> Table {
     let names = systems.iter().map(|system| system.name());
     table.set_header(std::iter::once("metric").chain(names));
     for metric in metrics(results, systems) {
-        let cells = systems.iter().map(|system| {
-            results.spread(*system, &metric).map_or_else(String::new, |spread| cell(spread))
-        });
+        let cells = systems
+            .iter()
+            .map(|system| results.spread(*system, &metric).map_or_else(String::new, cell));
         table.add_row(std::iter::once(metric.clone()).chain(cells));
     }
     right(&mut table);
@@ -149,7 +149,7 @@ fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

@@ -14,7 +14,7 @@ use super::payload;
 use crate::Failure;
 use crate::clock;
 use crate::plan::Plan;
-use crate::proto::Nothing;
+use crate::proto;
 
 pub struct Rate {
     pub calls_per_second: f64,
@@ -69,7 +69,7 @@ async fn call<C: Caller>(
 }
 
 async fn moment<C: Caller>(opener: &Opener<C>, calls: &AtomicU64) -> Result<Moment, Failure> {
-    let parent = opener.base.clone().usage(Nothing {}).await?.into_inner();
+    let parent = opener.base.clone().usage(proto::Moment { at_rest: false }).await?.into_inner();
     let cpu = clock::cpu() + parent.cpu_nanoseconds;
     Ok(Moment { time: clock::now(), cpu, calls: calls.load(Relaxed) })
 }

@@ -11,14 +11,15 @@ use super::Client;
 use super::Opener;
 use super::callers;
 use super::latency::Until;
-use super::payload;
+use super::open;
 use super::speed::echoes;
 use crate::Failure;
 use crate::figures::Figures;
 use crate::plan::Plan;
 use crate::proto::Count;
-use crate::proto::Nothing;
+use crate::proto::Moment;
 use crate::proto::Resources;
+use crate::proto::SubChannel;
 use crate::proto::parent_client::ParentClient;
 use crate::usage;
 
@@ -30,6 +31,9 @@ const BATCH: u32 = 250;
 
 /// How long both processes are left alone before their memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
+
+/// Descriptors are told for so many sub-channels, however many there are.
+const TEN_THOUSAND: u32 = 10_000;
 
 /// More than the opening of them takes.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -60,7 +64,8 @@ pub async fn measure<C: Caller>(caller: C, plan: &Plan) -> Result<Figures, Failu
         figures.set("idle_kib_per_channel", grown / number as f64);
     }
     if before.descriptors > 0 {
-        figures.set("idle_fds", after.descriptors as f64 - before.descriptors as f64);
+        let gained = after.descriptors as f64 - before.descriptors as f64;
+        figures.set("idle_fds", gained / number as f64 * f64::from(TEN_THOUSAND));
     }
     Ok(figures)
 }
@@ -115,10 +120,10 @@ impl<C: Caller> Held<C> {
             let batch = BATCH.min((number - self.clients.len()) as u32);
             let registered =
                 self.opener.base.clone().register(Count { sub_channels: batch }).await?;
-            let ids: Arc<[u64]> = registered.into_inner().ids.into();
+            let sub_channels: Arc<[SubChannel]> = registered.into_inner().sub_channels.into();
             let mut openers = JoinSet::new();
             for first in 0..OPENERS {
-                openers.spawn(open_some(self.opener.caller.clone(), ids.clone(), first));
+                openers.spawn(open_some(self.opener.caller.clone(), sub_channels.clone(), first));
             }
             while let Some(opened) = openers.join_next().await {
                 self.clients.extend(opened??);
@@ -131,7 +136,7 @@ impl<C: Caller> Held<C> {
     async fn usage(&self) -> Result<Resources, Failure> {
         let mut base = self.opener.base.clone();
         tokio::time::sleep(SETTLE).await;
-        let parent = base.usage(Nothing {}).await?.into_inner();
+        let parent = base.usage(Moment { at_rest: true }).await?.into_inner();
         let own = usage::of_this_process();
         Ok(Resources {
             cpu_nanoseconds: parent.cpu_nanoseconds + own.cpu_nanoseconds,
@@ -144,14 +149,12 @@ impl<C: Caller> Held<C> {
 /// Opens every sixteenth from `first` on.
 async fn open_some<C: Caller>(
     caller: C,
-    ids: Arc<[u64]>,
+    sub_channels: Arc<[SubChannel]>,
     first: usize,
 ) -> Result<Vec<Client<C>>, Failure> {
     let mut clients = Vec::new();
-    for id in ids.iter().skip(first).step_by(OPENERS) {
-        let mut client = ParentClient::new(caller.dial(*id).await?);
-        client.echo(payload()).await?;
-        clients.push(client);
+    for sub_channel in sub_channels.iter().skip(first).step_by(OPENERS) {
+        clients.push(open(&caller, *sub_channel).await?);
     }
     Ok(clients)
 }

@@ -14,7 +14,10 @@ use crate::figures::Figures;
 use crate::plan::Phase;
 use crate::plan::Plan;
 use crate::proto;
+use crate::proto::Count;
 use crate::proto::Payload;
+use crate::proto::Registered;
+use crate::proto::SubChannel;
 use crate::proto::parent_client::ParentClient;
 
 mod beside;
@@ -76,13 +79,27 @@ struct Opener<C: Caller> {
 }
 
 impl<C: Caller> Opener<C> {
-    /// Opens one sub-channel and makes a call on it.
+    /// Opens one sub-channel and makes the first call on it.
     async fn open(&self) -> Result<Client<C>, Failure> {
-        let registered = self.base.clone().register(proto::Count { sub_channels: 1 }).await?;
-        let id = *registered.get_ref().ids.first().ok_or("no id was registered")?;
-        let mut client = ParentClient::new(self.caller.dial(id).await?);
-        client.echo(payload()).await?;
+        let registered = self.base.clone().register(Count { sub_channels: 1 }).await?.into_inner();
+        open(&self.caller, only(&registered)?).await
+    }
+}
+
+/// What was registered, if it was one.
+fn only(registered: &Registered) -> Result<SubChannel, Failure> {
+    Ok(*registered.sub_channels.first().ok_or("no sub-channel was registered")?)
+}
+
+/// Dials a sub-channel and makes the first call on it, which must be answered by the
+/// service that was registered for it.
+async fn open<C: Caller>(caller: &C, sub_channel: SubChannel) -> Result<Client<C>, Failure> {
+    let mut client = ParentClient::new(caller.dial(sub_channel.id).await?);
+    let label = client.identify(payload()).await?.into_inner().label;
+    if label == sub_channel.label {
         Ok(client)
+    } else {
+        Err(format!("sub-channel {} was answered on {label}", sub_channel.label).into())
     }
 }
 

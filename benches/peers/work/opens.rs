@@ -11,12 +11,13 @@ use super::Caller;
 use super::Opener;
 use super::latency::Latencies;
 use super::latency::Until;
-use super::payload;
+use super::only;
+use super::open;
 use crate::Failure;
 use crate::clock;
 use crate::proto::Count;
 use crate::proto::Ids;
-use crate::proto::parent_client::ParentClient;
+use crate::proto::SubChannel;
 
 /// Who open sub-channels at the same time.
 const OPENERS: usize = 16;
@@ -31,11 +32,12 @@ pub async fn latencies<C: Caller>(opener: &Opener<C>, until: Until) -> Result<La
     let mut latencies = Latencies::default();
     while !until.is_over() {
         let registered = base.register(Count { sub_channels: 1 }).await?.into_inner();
-        let id = *registered.ids.first().ok_or("no id was registered")?;
+        let sub_channel = only(&registered)?;
         let began = clock::now();
-        dial_and_drop(&opener.caller, id).await?;
+        let client = open(&opener.caller, sub_channel).await?;
         latencies.push(clock::now() - began + registered.nanoseconds);
-        base.release(Ids { ids: registered.ids }).await?;
+        drop(client);
+        base.release(Ids { ids: vec![sub_channel.id] }).await?;
     }
     Ok(latencies)
 }
@@ -47,24 +49,24 @@ pub async fn rate<C: Caller>(opener: &Opener<C>, time: Duration) -> Result<f64, 
     let (mut opened, mut took) = (0, 0);
     while took < time.as_nanos() as u64 {
         let registered = base.register(Count { sub_channels: BATCH }).await?.into_inner();
-        let ids: Arc<[u64]> = registered.ids.into();
+        let sub_channels: Arc<[SubChannel]> = registered.sub_channels.into();
         let began = clock::now();
-        open_all(&opener.caller, ids.clone()).await?;
+        open_all(&opener.caller, sub_channels.clone()).await?;
         took += registered.nanoseconds + (clock::now() - began);
-        opened += ids.len();
-        base.release(Ids { ids: ids.to_vec() }).await?;
+        opened += sub_channels.len();
+        base.release(Ids { ids: sub_channels.iter().map(|it| it.id).collect() }).await?;
     }
     Ok(opened as f64 / (took as f64 / 1e9))
 }
 
-async fn open_all<C: Caller>(caller: &C, ids: Arc<[u64]>) -> Result<(), Failure> {
+async fn open_all<C: Caller>(caller: &C, sub_channels: Arc<[SubChannel]>) -> Result<(), Failure> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut openers = JoinSet::new();
     for _ in 0..OPENERS {
-        let (caller, ids, next) = (caller.clone(), ids.clone(), next.clone());
+        let (caller, sub_channels, next) = (caller.clone(), sub_channels.clone(), next.clone());
         openers.spawn(async move {
-            while let Some(id) = ids.get(next.fetch_add(1, Relaxed)) {
-                dial_and_drop(&caller, *id).await?;
+            while let Some(sub_channel) = sub_channels.get(next.fetch_add(1, Relaxed)) {
+                drop(open(&caller, *sub_channel).await?);
             }
             Ok::<_, Failure>(())
         });
@@ -72,10 +74,5 @@ async fn open_all<C: Caller>(caller: &C, ids: Arc<[u64]>) -> Result<(), Failure>
     while let Some(ended) = openers.join_next().await {
         ended??;
     }
-    Ok(())
-}
-
-async fn dial_and_drop<C: Caller>(caller: &C, id: u64) -> Result<(), Failure> {
-    ParentClient::new(caller.dial(id).await?).echo(payload()).await?;
     Ok(())
 }
