@@ -22,6 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     if Path::new("examples/demo.proto").exists() {
         compile_for_examples_and_tests(&out)?;
     }
+    if Path::new("benches/peers/peers.proto").exists() {
+        println!("cargo:rerun-if-changed=benches/peers/peers.proto");
+        let bytes = tonic_prost_build::configure().bytes(".");
+        compile(&["peers.proto"], "benches/peers", bytes, &out)?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,38 @@
+//! What the figures were measured on.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use serde_json::json;
+
+/// Processor, system and tools, as far as they can be found out.
+pub fn describe() -> Value {
+    json!({
+        "cpu": cpu(),
+        "cores": std::thread::available_parallelism().map_or(0, |number| number.get()),
+        "memory_kib": line_of("/proc/meminfo", "MemTotal:"),
+        "kernel": fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(trimmed),
+        "rustc": version_of("rustc", "--version"),
+        "go": version_of("go", "version"),
+    })
+}
+
+fn cpu() -> Option<String> {
+    line_of("/proc/cpuinfo", "model name")
+        .map(|name| name.trim_start_matches([':', ' ']).to_owned())
+}
+
+fn line_of(file: &str, start: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(start)).map(|rest| rest.trim().to_owned())
+}
+
+fn version_of(program: &str, argument: &str) -> Option<String> {
+    let output = Command::new(program).arg(argument).output().ok()?;
+    String::from_utf8(output.stdout).ok().map(trimmed)
+}
+
+fn trimmed(text: String) -> String {
+    text.trim().to_owned()
+}
