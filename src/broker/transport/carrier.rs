@@ -29,6 +29,8 @@ use http::header::TE;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 
+use super::codec::Chunks;
+
 /// The method of gRPC that is a trunk.
 const PATH: &str = "/trunkline.broker.v1.Broker/Connect";
 
@@ -99,14 +101,14 @@ impl From<h2::Error> for CarrierError {
 pub(crate) struct Carrier {
     connection: Connection,
     /// `None` when this side has finished.
-    send: Option<SendStream<Bytes>>,
+    send: Option<SendStream<Chunks>>,
     /// `None` when the peer has.
     receive: Option<Receive>,
 }
 
 enum Connection {
-    Client(client::Connection<Box<dyn Io>, Bytes>),
-    Server(server::Connection<Box<dyn Io>, Bytes>),
+    Client(client::Connection<Box<dyn Io>, Chunks>),
+    Server(server::Connection<Box<dyn Io>, Chunks>),
 }
 
 enum Receive {
@@ -254,10 +256,11 @@ impl Carrier {
         }
     }
 
-    /// Hands a chunk over. A chunk larger than the room is taken all the same.
-    pub(crate) fn send(&mut self, chunk: Bytes) -> Result<(), CarrierError> {
+    /// Hands chunks over, to leave as one HTTP/2 frame if the peer takes one as large.
+    /// More than the room is taken all the same.
+    pub(super) fn send(&mut self, chunks: Chunks) -> Result<(), CarrierError> {
         match &mut self.send {
-            Some(send) => Ok(send.send_data(chunk, false)?),
+            Some(send) => Ok(send.send_data(chunks, false)?),
             None => Err(CarrierError::Io(ErrorKind::BrokenPipe.into())),
         }
     }
@@ -270,7 +273,7 @@ impl Carrier {
         // Either fails only if the stream is gone, which is what is wanted.
         match &mut self.connection {
             Connection::Client(_) => {
-                let _ = send.send_data(Bytes::new(), true);
+                let _ = send.send_data(Chunks::default(), true);
             }
             Connection::Server(connection) => {
                 let mut trailers = HeaderMap::new();

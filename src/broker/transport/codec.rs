@@ -5,6 +5,7 @@
 //! "Length-Prefixed-Message").
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
 use bytes::Buf;
 use bytes::BufMut;
@@ -23,20 +24,21 @@ const PREFIX: usize = 5;
 const DATA_FIELD: u32 = 4;
 
 /// Payloads of at least this many bytes are passed on to HTTP/2 as they are;
-/// below it, copying into the batch is cheaper than a frame of their own.
+/// below it, copying into the batch is cheaper than a piece of its own.
 const SEND_SHARED_FROM: usize = 4 * 1024;
 
 /// Payloads of at least this many bytes are handed on as a part of the buffer
 /// that they were read into. A smaller one is copied: it would keep a buffer of
 /// up to 64 KiB alive, which nobody accounts for.
-const RECEIVE_SHARED_FROM: usize = 32 * 1024;
+const RECEIVE_SHARED_FROM: usize = 16 * 1024;
 
-/// Collects frames into chunks for the HTTP/2 stream.
+/// Collects frames into one piece of the HTTP/2 stream: small ones as one chunk, each
+/// large payload as a chunk of its own.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
+    chunks: Chunks,
+    /// The last chunk, which still grows.
     batch: BytesMut,
-    chunks: VecDeque<Bytes>,
-    len: usize,
 }
 
 impl Encoder {
@@ -45,7 +47,6 @@ impl Encoder {
         let (message, data) = convert::encode(frame);
         let fields = message.encoded_len();
         let data_len = if data.is_empty() { 0 } else { data_field_len(data.len()) };
-        let before = self.batch.len();
         self.batch.reserve(PREFIX + fields + data_len.min(SEND_SHARED_FROM + 16));
         self.batch.put_u8(0);
         // Limits keep a frame far below 4 GiB.
@@ -59,36 +60,23 @@ impl Encoder {
             );
             prost::encoding::encode_varint(data.len() as u64, &mut self.batch);
         }
-        self.len += self.batch.len() - before;
         if data.len() < SEND_SHARED_FROM {
-            self.len += data.len();
             self.batch.put_slice(&data);
         } else {
-            self.flush_batch();
-            self.len += data.len();
-            self.chunks.push_back(data);
+            self.chunks.push(self.batch.split().freeze());
+            self.chunks.push(data);
         }
     }
 
     /// Bytes that wait to be taken.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.chunks.remaining() + self.batch.len()
     }
 
-    /// The next chunk.
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
-        if self.chunks.is_empty() {
-            self.flush_batch();
-        }
-        let chunk = self.chunks.pop_front()?;
-        self.len -= chunk.len();
-        Some(chunk)
-    }
-
-    fn flush_batch(&mut self) {
-        if !self.batch.is_empty() {
-            self.chunks.push_back(self.batch.split().freeze());
-        }
+    /// All that was pushed.
+    pub(super) fn take(&mut self) -> Chunks {
+        self.chunks.push(self.batch.split().freeze());
+        std::mem::take(&mut self.chunks)
     }
 }
 
@@ -155,7 +143,7 @@ const LONGEST_HELLO: usize = 128 * 1024;
 
 /// Chunks in their order, read as one buffer.
 #[derive(Debug, Default)]
-struct Chunks {
+pub(super) struct Chunks {
     queue: VecDeque<Bytes>,
     len: usize,
 }
@@ -176,6 +164,11 @@ impl Buf for Chunks {
 
     fn chunk(&self) -> &[u8] {
         self.queue.front().map_or(&[], |chunk| chunk)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let pairs = slices.iter_mut().zip(&self.queue);
+        pairs.map(|(slice, chunk)| *slice = IoSlice::new(chunk)).count()
     }
 
     fn advance(&mut self, mut count: usize) {
@@ -255,14 +248,11 @@ mod tests {
         for cut in [1usize, 3, 7, 1000, 16384, 1 << 20] {
             let mut encoder = Encoder::default();
             frames().into_iter().for_each(|frame| encoder.push(frame));
-            let mut all = BytesMut::new();
-            while let Some(chunk) = encoder.pop() {
-                all.extend_from_slice(&chunk);
-            }
+            let mut all = encoder.take();
             assert_eq!(encoder.len(), 0);
+            let mut all = all.copy_to_bytes(all.remaining());
             let mut decoder = Decoder::new(&Limits::default());
             let mut got = Vec::new();
-            let mut all = all.freeze();
             while !all.is_empty() {
                 decoder.push(all.split_to(cut.min(all.len())));
                 while let Some(frame) = decoder.pop().expect("well-formed") {
@@ -279,8 +269,10 @@ mod tests {
         let frame = StreamFrame { stream: id(2), head: None, data: data.clone(), end: None };
         let mut encoder = Encoder::default();
         encoder.push(Frame::Stream(frame));
-        let _fields = encoder.pop().expect("the fields");
-        assert_eq!(encoder.pop().expect("the payload").as_ptr(), data.as_ptr());
+        let mut slices = [IoSlice::new(&[]); 3];
+        let chunks = encoder.take();
+        assert_eq!(chunks.chunks_vectored(&mut slices), 2, "the fields and the payload");
+        assert_eq!(slices[1].as_ptr(), data.as_ptr());
     }
 
     #[test]
@@ -289,7 +281,8 @@ mod tests {
         let frame = StreamFrame { stream: id(2), head: None, data, end: None };
         let mut encoder = Encoder::default();
         encoder.push(Frame::Stream(frame));
-        let chunk = encoder.pop().expect("one chunk");
+        let mut chunks = encoder.take();
+        let chunk = chunks.copy_to_bytes(chunks.remaining());
         let mut decoder = Decoder::new(&Limits::default());
         decoder.push(chunk.clone());
         let Some(Frame::Stream(frame)) = decoder.pop().expect("well-formed") else {

@@ -80,6 +80,12 @@ const FRAMES_AT_ONCE: usize = 8;
 /// floods and does not read gets few and large HTTP/2 frames of answers.
 const ROUNDS_PER_TURN: usize = 64;
 
+/// A piece of the stream is handed to HTTP/2 once it is this long, in bytes: small frames
+/// leave together, and a large payload in an HTTP/2 frame of its own. Received that way
+/// it is not copied to be put together; longer pieces make the receiver's buffers too
+/// large for its allocator to use again.
+const PIECE: usize = 16 * 1024;
+
 /// How long the farewell and what was sent before it may take to leave.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -314,14 +320,14 @@ impl Driver {
             let room = room?;
             let Self { link, findings, encoder, .. } = self;
             link.drive(findings, |connection| {
-                while encoder.len() < room
+                while encoder.len() < room.min(PIECE)
                     && let Some(frame) = connection.poll_transmit()
                 {
                     encoder.push(frame);
                 }
             });
-            while let Some(chunk) = self.encoder.pop() {
-                self.carrier.send(chunk)?;
+            if self.encoder.len() > 0 {
+                self.carrier.send(self.encoder.take())?;
             }
         }
         Ok(false)
