@@ -53,6 +53,15 @@ pub fn print(results: &Results) {
     if !targets.is_empty() {
         println!("{targets}\n");
     }
+    if let Some(others) = Spread::of(results.others.clone()) {
+        let percent = |part: f64| 100.0 * part;
+        println!(
+            "other programs used {:.0} % of the processors ({:.0} to {:.0} % in each round)\n",
+            percent(others.median),
+            percent(others.least),
+            percent(others.most)
+        );
+    }
     for note in results.notes() {
         println!("note: {note}");
     }
