@@ -101,7 +101,7 @@ impl Results {
             "failed": named(&self.failed),
             "notes": self.notes(),
             "others_share_of_cpu": self.others,
-            "machine": machine::describe(),
+            "machine": machine::describe().into_iter().collect::<BTreeMap<_, _>>(),
         })
     }
 

@@ -62,11 +62,13 @@ func beside(opener opener, plan plan, report *figures) error {
 	if err != nil {
 		return err
 	}
+	defer small.Close()
 	large := small
 	if opener.caller.kind().subChannels {
 		if large, err = opener.open(); err != nil {
 			return err
 		}
+		defer large.Close()
 	}
 	type result struct {
 		rate float64
