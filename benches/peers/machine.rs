@@ -3,19 +3,19 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
-use serde_json::json;
-
-/// Processor, system and tools, as far as they can be found out.
-pub fn describe() -> Value {
-    json!({
-        "cpu": cpu(),
-        "cores": std::thread::available_parallelism().map_or(0, |number| number.get()),
-        "memory_kib": line_of("/proc/meminfo", "MemTotal:"),
-        "kernel": fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(trimmed),
-        "rustc": version_of("rustc", "--version"),
-        "go": version_of("go", "version"),
-    })
+/// Processor, system and tools, as far as they can be found out: their names, and what
+/// they are.
+pub fn describe() -> Vec<(&'static str, String)> {
+    let cores = std::thread::available_parallelism().map(|number| number.to_string());
+    let described = [
+        ("cpu", cpu()),
+        ("cores", cores.ok()),
+        ("memory", line_of("/proc/meminfo", "MemTotal:")),
+        ("kernel", fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(trimmed)),
+        ("rustc", version_of("rustc", "--version")),
+        ("go", version_of("go", "version")),
+    ];
+    described.into_iter().filter_map(|(name, what)| Some((name, what?))).collect()
 }
 
 fn cpu() -> Option<String> {

@@ -20,6 +20,7 @@ mod figures;
 mod go;
 mod machine;
 mod options;
+mod others;
 mod pair;
 mod parent;
 mod plan;
@@ -43,6 +44,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.part.is_some() {
+        usage::raise_descriptor_limit();
+    }
     let done = match options.part {
         None => runtime(Flavor::Current).and_then(|it| it.block_on(rounds::run(options.choice))),
         Some(Part::Parent(part)) => {

@@ -92,16 +92,19 @@ impl<R: Registrar> proto::parent_server::Parent for Parent<R> {
 
     async fn register(&self, request: Request<Count>) -> Result<Response<Registered>, Status> {
         let mut registered = Registered::default();
+        // Those of a request that cannot be fulfilled are freed.
+        let mut made = Vec::new();
         for _ in 0..request.into_inner().sub_channels {
             let label = self.labels.fetch_add(1, Relaxed) + 1;
             let service = ParentServer::new(Self { label, ..self.clone() });
             let began = clock::now();
-            let made = self.registrar.register(service);
+            let one = self.registrar.register(service);
             registered.nanoseconds += clock::now() - began;
-            let (id, registration) = made.map_err(|error| Status::internal(error.to_string()))?;
-            registered.sub_channels.push(SubChannel { id, label });
-            self.held.lock().insert(id, registration);
+            let one = one.map_err(|error| Status::internal(error.to_string()))?;
+            registered.sub_channels.push(SubChannel { id: one.0, label });
+            made.push(one);
         }
+        self.held.lock().extend(made);
         Ok(Response::new(registered))
     }
 

@@ -20,6 +20,8 @@ pub struct Results {
     pub left_out: BTreeMap<System, String>,
     /// Systems that did not get through, with the reason.
     pub failed: BTreeMap<System, String>,
+    /// What other programs used of the processors in each round, from 0 to 1.
+    pub others: Vec<f64>,
     pub quick: bool,
 }
 
@@ -98,7 +100,8 @@ impl Results {
             "left_out": named(&self.left_out),
             "failed": named(&self.failed),
             "notes": self.notes(),
-            "machine": machine::describe(),
+            "others_share_of_cpu": self.others,
+            "machine": machine::describe().into_iter().collect::<BTreeMap<_, _>>(),
         })
     }
 

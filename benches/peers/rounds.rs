@@ -10,7 +10,9 @@ use indicatif::ProgressBar;
 
 use crate::Failure;
 use crate::go;
+use crate::go::NoProgram;
 use crate::options::Choice;
+use crate::others;
 use crate::pair;
 use crate::plan::Phase;
 use crate::plan::Plan;
@@ -47,14 +49,15 @@ async fn measure(choice: &Choice) -> Result<ExitCode, Failure> {
     let chosen = if choice.only.is_empty() { all } else { &choice.only };
     let chosen: Vec<System> =
         all.iter().filter(|system| chosen.contains(system)).copied().collect();
-    let programs = Programs::find(&chosen, &target, &mut results).await?;
+    let programs = programs(&chosen, &target, &mut results).await?;
     let rounds = choice.rounds.unwrap_or(if choice.quick { 1 } else { 3 });
-    let bar = ProgressBar::new(u64::from(rounds) * programs.systems.len() as u64);
+    let bar = ProgressBar::new(u64::from(rounds) * programs.len() as u64);
     let style = "{wide_bar} {pos}/{len} {msg}";
     bar.set_style(indicatif::ProgressStyle::with_template(style)?);
     for number in 1..=rounds {
         let mut round = Round::new();
-        for (system, program) in &programs.systems {
+        let moment = others::Moment::now();
+        for (system, program) in &programs {
             bar.set_message(format!("round {number}: {}", system.name()));
             // What hung or crashed once is not waited for again.
             if !results.failed.contains_key(system) {
@@ -63,6 +66,7 @@ async fn measure(choice: &Choice) -> Result<ExitCode, Failure> {
             bar.inc(1);
         }
         results.rounds.push(round);
+        results.others.extend(moment.and_then(others::Moment::share_since));
     }
     bar.finish_and_clear();
     table::print(&results);
@@ -93,34 +97,27 @@ async fn one_system(
     }
 }
 
-/// What to run for each system that can be run.
-struct Programs {
-    systems: Vec<(System, PathBuf)>,
-}
-
-impl Programs {
-    async fn find(
-        chosen: &[System],
-        target: &Path,
-        results: &mut Results,
-    ) -> Result<Self, Failure> {
-        let this = std::env::current_exe()?;
-        let go = match chosen.iter().any(|system| system.is_go()) {
-            true => go::build(target).await,
-            false => Err("no system in Go was chosen".to_owned()),
-        };
-        let mut systems = Vec::new();
-        for system in chosen {
-            match &go {
-                _ if !system.is_go() => systems.push((*system, this.clone())),
-                Ok(program) => systems.push((*system, program.clone())),
-                Err(why) => {
-                    results.left_out.insert(*system, why.clone());
-                }
+/// The program of each system that can be run.
+async fn programs(
+    chosen: &[System],
+    target: &Path,
+    results: &mut Results,
+) -> Result<Vec<(System, PathBuf)>, Failure> {
+    let (go, rust): (Vec<System>, Vec<System>) = chosen.iter().partition(|it| it.is_go());
+    let this = std::env::current_exe()?;
+    let mut programs: Vec<_> = rust.into_iter().map(|system| (system, this.clone())).collect();
+    if !go.is_empty() {
+        match go::build(target).await {
+            Ok(program) => programs.extend(go.into_iter().map(|it| (it, program.clone()))),
+            Err(NoProgram::NoGo(why)) => {
+                results.left_out.extend(go.into_iter().map(|it| (it, why.clone())));
+            }
+            Err(NoProgram::NotBuilt(why)) => {
+                results.failed.extend(go.into_iter().map(|it| (it, why.clone())));
             }
         }
-        Ok(Self { systems })
     }
+    Ok(programs)
 }
 
 /// Cargo's, where this program was built.

@@ -8,11 +8,15 @@ use crate::plan::Phase;
 pub enum System {
     /// 64 bytes to and fro on a Unix socket: what the kernel and tokio take.
     UdsFloor,
+    /// The same on current-thread runtimes.
     UdsFloorCt,
     /// A dedicated connection of tonic's over a Unix socket.
     TonicDirect,
+    /// The same on current-thread runtimes.
     TonicDirectCt,
+    /// Trunkline, as its users get it by default.
     Trunkline,
+    /// The same on current-thread runtimes.
     TrunklineCt,
     /// A dedicated connection of grpc-go's over a Unix socket.
     GrpcgoDirect,

@@ -4,6 +4,7 @@ use comfy_table::CellAlignment;
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 
+use crate::machine;
 use crate::results::Results;
 use crate::results::Spread;
 use crate::system::System;
@@ -40,8 +41,10 @@ pub fn print(results: &Results) {
     let rounds = results.rounds.len();
     let quick = if results.quick { ", quick: not to be quoted" } else { "" };
     println!(
-        "\nMedians of {rounds} round(s){quick}; ± is half of what lies between the least and the most\n"
+        "\nMedians of {rounds} round(s){quick}; ± is half the distance from the least to the most."
     );
+    let machine = machine::describe().into_iter().map(|(name, what)| format!("{name} {what}"));
+    println!("Measured on: {}.\n", machine.collect::<Vec<_>>().join("; "));
     let (go, rust): (Vec<System>, Vec<System>) =
         results.systems().into_iter().partition(|system| system.is_go());
     for systems in [rust, go] {
@@ -52,6 +55,15 @@ pub fn print(results: &Results) {
     let targets = targets(results);
     if !targets.is_empty() {
         println!("{targets}\n");
+    }
+    if let Some(others) = Spread::of(results.others.clone()) {
+        let percent = |part: f64| 100.0 * part;
+        println!(
+            "other programs used {:.0} % of the processors ({:.0} to {:.0} % in each round)\n",
+            percent(others.median),
+            percent(others.least),
+            percent(others.most)
+        );
     }
     for note in results.notes() {
         println!("note: {note}");

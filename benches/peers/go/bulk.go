@@ -8,8 +8,9 @@ import (
 	"trunkline/benches/peers/wire"
 )
 
-// message is what each message of a stream carries, in bytes.
-const message = 32 * 1024
+// message is what each message of a stream carries, in bytes: with the four that protobuf
+// puts before them it is 32 KiB, which is what pools of buffers have in store.
+const message = 32*1024 - 4
 
 // bulk is megabytes (10^6) a second of a transfer of so many MiB.
 func bulk(client wire.ParentClient, mib int) (float64, error) {
@@ -61,11 +62,13 @@ func beside(opener opener, plan plan, report *figures) error {
 	if err != nil {
 		return err
 	}
+	defer small.Close()
 	large := small
 	if opener.caller.kind().subChannels {
 		if large, err = opener.open(); err != nil {
 			return err
 		}
+		defer large.Close()
 	}
 	type result struct {
 		rate float64

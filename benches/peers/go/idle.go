@@ -14,7 +14,7 @@ import (
 const settle = 300 * time.Millisecond
 
 // idleBatch is how many sub-channels are registered at once.
-const idleBatch = 250
+const idleBatch = 50
 
 // idle is what each of many idle sub-channels occupies, in both processes.
 func idle(opener opener, plan plan) (figures, error) {

@@ -55,10 +55,11 @@ func openRate(opener opener, duration time.Duration, report *figures) error {
 		began := monotonic()
 		result := openAll(opener.caller, registered.SubChannels)
 		took += time.Duration(monotonic() - began + int64(registered.Nanoseconds))
-		opened += batch - result.failed.Load()
+		wrong := result.misrouted.Load() + result.failed.Load()
+		opened += batch - wrong
 		misrouted += result.misrouted.Load()
 		failed += result.failed.Load()
-		if opener.caller.kind().parallel && failed+misrouted > 0 {
+		if opener.caller.kind().parallel && wrong > 0 {
 			return result.err
 		}
 		if err := release(opener, registered); err != nil {
@@ -68,7 +69,7 @@ func openRate(opener opener, duration time.Duration, report *figures) error {
 	if failed+misrouted > 0 {
 		report.note(
 			"of %d sub-channels that were opened in parallel, %d were answered by the service of another, and %d by nobody",
-			opened+failed, misrouted, failed,
+			opened+misrouted+failed, misrouted, failed,
 		)
 	}
 	report.Metrics["opens_per_s_16"] = float64(opened) / took.Seconds()

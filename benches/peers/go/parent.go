@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -65,19 +66,24 @@ func (s *service) Bulk(stream grpc.ClientStreamingServer[wire.Payload, wire.Rece
 
 func (s *service) Register(_ context.Context, count *wire.Count) (*wire.Registered, error) {
 	registered := &wire.Registered{}
+	made := map[uint64]func(){}
 	for range count.SubChannels {
 		label := s.shared.labels.Add(1)
 		began := monotonic()
 		id, free, err := s.shared.registrar.register(&service{shared: s.shared, label: label})
 		registered.Nanoseconds += uint64(monotonic() - began)
 		if err != nil {
+			for _, free := range made {
+				free()
+			}
 			return nil, err
 		}
 		registered.SubChannels = append(registered.SubChannels, &wire.SubChannel{Id: id, Label: label})
-		s.shared.mutex.Lock()
-		s.shared.held[id] = free
-		s.shared.mutex.Unlock()
+		made[id] = free
 	}
+	s.shared.mutex.Lock()
+	defer s.shared.mutex.Unlock()
+	maps.Copy(s.shared.held, made)
 	return registered, nil
 }
 

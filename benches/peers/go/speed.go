@@ -65,6 +65,7 @@ func manyByOne(opener opener, plan plan, report *figures) error {
 		if err != nil {
 			return err
 		}
+		defer opened.Close()
 		clients = append(clients, opened.client)
 	}
 	rate, err := callers(opener, clients, plan)

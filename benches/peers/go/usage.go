@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -42,12 +44,19 @@ func usage(atRest bool) *wire.Resources {
 	}
 }
 
+// rollup and folder stay open: when descriptors have run out they can still be read.
+var (
+	rollup, _ = os.Open("/proc/self/smaps_rollup")
+	folder, _ = os.Open("/proc/self/fd")
+)
+
 func residentKiB() uint64 {
-	rollup, err := os.ReadFile("/proc/self/smaps_rollup")
-	if err != nil {
+	text := make([]byte, 4096)
+	length, err := rollup.ReadAt(text, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return 0
 	}
-	for line := range strings.Lines(string(rollup)) {
+	for line := range strings.Lines(string(text[:length])) {
 		var kib uint64
 		if _, err := fmt.Sscanf(line, "Rss: %d kB", &kib); err == nil {
 			return kib
@@ -57,10 +66,12 @@ func residentKiB() uint64 {
 }
 
 func descriptors() uint64 {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil || len(entries) == 0 {
+	if _, err := folder.Seek(0, io.SeekStart); err != nil {
 		return 0
 	}
-	// One is the folder's own.
-	return uint64(len(entries) - 1)
+	names, err := folder.Readdirnames(-1)
+	if err != nil {
+		return 0
+	}
+	return uint64(len(names))
 }

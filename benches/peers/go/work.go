@@ -50,7 +50,7 @@ type opener struct {
 
 // patience is how long an opened sub-channel may take to answer. Without it, one that is
 // connected to nobody would be waited for without end.
-const patience = 10 * time.Second
+const patience = 6 * time.Second
 
 // errMisrouted is that a sub-channel is connected to what was registered for another.
 var errMisrouted = errors.New("a sub-channel was answered on another")

@@ -27,7 +27,7 @@ use crate::usage;
 const OPENERS: usize = 16;
 
 /// Sub-channels that are registered at once for them.
-const BATCH: u32 = 250;
+const BATCH: u32 = 50;
 
 /// How long both processes are left alone before their memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
