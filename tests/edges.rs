@@ -5,6 +5,8 @@ mod support;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::Request;
@@ -18,9 +20,11 @@ use support::host;
 use support::pair;
 use support::plugin;
 use support::settle;
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tonic::Code;
 use tonic::body::Body;
+use tower::Service;
 use trunkline::Error;
 use trunkline::Offers;
 use trunkline::Reason;
@@ -194,4 +198,115 @@ async fn a_shutdown_says_whether_the_calls_did_finish() {
     pair.plugin.close();
     assert!(!shutdown.await.expect("no panic"), "one was cut off");
     hanging.await.expect("no panic").expect_err("cut off");
+}
+
+/// Answers at once, unless it is asked to hang.
+async fn obey(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    if request.uri().path() == "/hang" {
+        return std::future::pending().await;
+    }
+    Ok(tonic::Status::ok("done").into_http())
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_one_thread_only_a_handler_that_waits_costs_a_task() {
+    let (told, mut ids) = tokio::sync::mpsc::channel(9);
+    let telling = tower::service_fn(move |request| {
+        told.try_send(tokio::task::id()).expect("a place");
+        obey(request)
+    });
+    let offers = Offers::new().named("obey", telling);
+    let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
+    let mut obey = host.open("obey").expect("open");
+    let mut call = |path: &'static str| {
+        let request = Request::post(path).body(Body::empty()).expect("a request");
+        obey.call(request)
+    };
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let tasks = metrics.num_alive_tasks();
+    call("/now").await.expect("answered");
+    call("/now").await.expect("answered");
+    assert_eq!(ids.recv().await, ids.recv().await, "both in the task of the trunk");
+    let hanging = call("/hang");
+    assert!(tokio::time::timeout(Duration::from_secs(1), hanging).await.is_err());
+    settle().await;
+    assert_eq!(metrics.num_alive_tasks(), tasks, "its task is cancelled with its call");
+}
+
+/// Blocks its thread until it is told to go on.
+fn block(gate: &std::sync::Mutex<()>) {
+    drop(gate.lock());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_several_threads_a_handler_that_blocks_its_thread_stalls_no_other_call() {
+    let gate = Arc::new(std::sync::Mutex::new(()));
+    let (told, mut began) = tokio::sync::mpsc::channel(2);
+    let blocking = {
+        let gate = gate.clone();
+        tower::service_fn(move |_: Request<Body>| {
+            let (gate, told) = (gate.clone(), told.clone());
+            async move {
+                let _ = told.try_send(());
+                block(&gate);
+                Ok::<_, Infallible>(tonic::Status::ok("done").into_http::<Body>())
+            }
+        })
+    };
+    let offers = Offers::new().named("block", blocking).named("obey", tower::service_fn(obey));
+    let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
+    let closed = gate.lock().expect("not poisoned");
+    let mut blocking = host.open("block").expect("open");
+    let request = || Request::post("/now").body(Body::empty()).expect("a request");
+    let blocked = tokio::spawn(blocking.call(request()));
+    began.recv().await.expect("it began");
+    let mut obey = host.open("obey").expect("open");
+    for _ in 0..100 {
+        obey.call(request()).await.expect("answered");
+    }
+    assert!(!blocked.is_finished());
+    drop(closed);
+    blocked.await.expect("no panic").expect("answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_always_finds_something_lets_others_have_their_turn() {
+    let pair = pair().await;
+    let mut listener = pair.plugin.register_bytes();
+    let id = listener.id().expect("registered");
+    let mut writer = pair.host.dial_bytes(id).expect("open");
+    let mut reader = listener.accept().await.expect("opened");
+    let sent = 400_000;
+    let writing = tokio::spawn(async move {
+        writer.write_all(&vec![1; sent]).await.expect("taken");
+        writer.shutdown().await.expect("taken");
+    });
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counting = tokio::spawn({
+        let turns = turns.clone();
+        async move {
+            loop {
+                turns.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let (mut read, mut most) = (0, 0);
+    let mut buffer = vec![0; 16 * 1024];
+    let (mut turn, mut in_turn) = (0, 0);
+    loop {
+        let count = reader.read(&mut buffer).await.expect("whole");
+        if count == 0 {
+            break;
+        }
+        let now = turns.load(Ordering::SeqCst);
+        in_turn = if now == turn { in_turn + count } else { count };
+        turn = now;
+        most = in_turn.max(most);
+        read += count;
+    }
+    counting.abort();
+    writing.await.expect("no panic");
+    assert_eq!(read, sent);
+    assert!(most <= 2 * 64 * 1024, "{most} bytes without a break");
 }

@@ -135,7 +135,7 @@ struct State {
 
 struct Entry {
     taker: Taker,
-    channels: HashSet<ChannelKey>,
+    channels: HashSet<ChannelKey, RandomState>,
 }
 
 struct Serving {
@@ -159,7 +159,7 @@ impl Registry {
         if state.ended {
             drop(state); // Before the taker: see `remove`.
         } else {
-            state.entries.insert(id, Entry { taker, channels: HashSet::new() });
+            state.entries.insert(id, Entry { taker, channels: HashSet::default() });
         }
         ServiceId(id)
     }

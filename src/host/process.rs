@@ -10,6 +10,7 @@ use std::thread;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::WaitId;
@@ -36,6 +37,12 @@ pub(crate) struct Process {
     pub(crate) child: Child,
 }
 
+/// What each end of the trunk's socket may hold unread, in bytes; Linux allows twice
+/// that for its own bookkeeping. A small call that follows a bulk transfer waits for
+/// what is in here: a third of the usual size halves its wait, and the transfer is no
+/// slower, because less memory stays in the cache. Half of this again slows it down.
+const SOCKET_BUFFER: usize = 32 * 1024;
+
 impl Process {
     /// Starts the plugin. `announced` are variables that tell it about its
     /// host; they win over what the command sets.
@@ -53,6 +60,9 @@ impl Process {
         let failed = |source| LaunchError::Spawn { program: command.program().to_owned(), source };
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
+        for end in [&ours, &theirs] {
+            set_socket_send_buffer_size(end, SOCKET_BUFFER).map_err(|it| failed(it.into()))?;
+        }
         let order = Order { command: command.clone(), announced, trunk: theirs.into() };
 
         let (born, birth) = oneshot::channel();

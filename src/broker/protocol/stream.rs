@@ -40,7 +40,7 @@ pub(super) enum Side {
 
 /// How much may be queued on a stream before its application has to wait, in
 /// bytes. Two frames: one under way and one to follow it at once.
-const SEND_BUFFER: usize = 256 * 1024;
+const SEND_BUFFER: usize = 128 * 1024;
 
 /// A stream. Each half goes through the same states:
 ///

@@ -69,6 +69,11 @@ pub(crate) struct Response {
     pub(crate) rest: Option<Whole>,
 }
 
+/// What a reader may take before it lets others have their turn, in bytes, even if there
+/// is more: what a bulk transfer's consumer does with it is what a small call on the
+/// same thread waits for.
+const BYTES_PER_TURN: usize = 64 * 1024;
+
 impl Link {
     pub(crate) fn new(config: Config) -> Self {
         let state = State::new(Connection::new(config, clock::now()));
@@ -301,10 +306,21 @@ impl Link {
     ) -> Poll<Result<Read, StreamError>> {
         let (read, driver) = {
             let mut state = self.shared.state.lock();
-            let read = state.connection.read(key);
-            if let Ok(Read::Pending) = &read {
-                register(&mut state.wakers_of(key).read, cx);
+            if state.wakers_of(key).taken >= BYTES_PER_TURN {
+                state.wakers_of(key).taken = 0;
+                cx.waker().wake_by_ref();
                 return Poll::Pending;
+            }
+            let read = state.connection.read(key);
+            match &read {
+                Ok(Read::Pending) => {
+                    let wakers = state.wakers_of(key);
+                    wakers.taken = 0;
+                    register(&mut wakers.read, cx);
+                    return Poll::Pending;
+                }
+                Ok(Read::Data(data)) => state.wakers_of(key).taken += data.len(),
+                _ => {}
             }
             (read, state.driver_to_wake())
         };

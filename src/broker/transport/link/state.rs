@@ -27,6 +27,8 @@ pub(super) struct State {
 pub(super) struct Wakers {
     pub(super) read: Option<Waker>,
     pub(super) write: Option<Waker>,
+    /// Bytes that were read since the reader last had to wait.
+    pub(super) taken: usize,
 }
 
 /// What is known of the driver, so that it is woken once, and only for what it can do.
@@ -104,7 +106,7 @@ impl State {
     /// comes of it, and whoever still reads or writes and must see that it is over.
     pub(super) fn let_go(&mut self, key: StreamKey, code: Code) -> [Option<Waker>; 3] {
         self.connection.release(key, code);
-        let Wakers { read, write } = self.take_wakers(key);
+        let Wakers { read, write, .. } = self.take_wakers(key);
         [self.driver_to_wake(), read, write]
     }
 
