@@ -30,7 +30,10 @@ fn line_of(file: &str, start: &str) -> Option<String> {
 
 fn version_of(program: &str, argument: &str) -> Option<String> {
     let output = Command::new(program).arg(argument).output().ok()?;
-    String::from_utf8(output.stdout).ok().map(trimmed)
+    let said = String::from_utf8(output.stdout).ok()?;
+    // It says its name first.
+    let said = said.trim().trim_start_matches(program).trim_start_matches(" version");
+    Some(said.trim().to_owned())
 }
 
 fn trimmed(text: String) -> String {

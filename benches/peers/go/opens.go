@@ -13,8 +13,9 @@ import (
 // openers open sub-channels at the same time.
 const openers = 16
 
-// batch is how many sub-channels are registered at once for them.
-const batch = 512
+// batch is how many sub-channels are registered at once for them: few enough to be dialled
+// within the 5 seconds after which go-plugin forgets them, also with mutual TLS.
+const batch = 128
 
 // openLatencies are from registering at the parent to the answer of the first call. The
 // parent says how long registering took; the message that brings the id over does not
