@@ -70,6 +70,40 @@ fn a_unary_call_is_one_frame_each_way() {
 }
 
 #[test]
+fn a_body_that_has_arrived_in_one_piece_is_taken_whole_and_once() {
+    let mut pair = Pair::connected();
+    let opened = pair.open(At::Host, Kind::Calls);
+    let (caller, callee) = pair.call(At::Host, opened.ours);
+    assert_eq!(pair.plugin().read_whole(callee), None, "more may come");
+    pair.host().write(caller, Bytes::from_static(b"question")).expect("open");
+    pair.settle();
+    assert_eq!(pair.plugin().read_whole(callee), None, "the end is still to come");
+    pair.host().finish(caller, End::default()).expect("open");
+    pair.settle();
+    let whole = pair.plugin().read_whole(callee).expect("all is here");
+    assert_eq!((&whole.data[..], whole.end), (&b"question"[..], End::default()));
+    assert_eq!(pair.plugin().read_whole(callee), None);
+    assert_eq!(pair.plugin().read(callee).expect("well"), Read::End(None));
+}
+
+#[test]
+fn a_body_of_several_pieces_is_read_and_not_taken_whole() {
+    let mut pair = Pair::connected();
+    let opened = pair.open(At::Host, Kind::Calls);
+    let (caller, callee) = pair.call(At::Host, opened.ours);
+    for _ in 0..2 {
+        pair.host().write(caller, zeros(5000)).expect("open");
+        pair.settle();
+    }
+    pair.host().finish(caller, End::default()).expect("open");
+    pair.settle();
+    assert_eq!(pair.plugin().read_whole(callee), None);
+    let (bytes, reached) = read(pair.plugin(), callee);
+    assert_eq!(bytes.len(), 10_000);
+    assert!(matches!(reached, Reached::End(Some(_))));
+}
+
+#[test]
 fn head_metadata_deadline_depth_and_trailers_arrive_as_they_were_given() {
     let mut pair = Pair::connected();
     let opened = pair.open(At::Host, Kind::Calls);

@@ -262,6 +262,24 @@ fn what_waits_for_credit_stays_with_the_application() {
 }
 
 #[test]
+fn a_writer_is_told_of_room_when_half_of_it_is_free_and_not_for_every_frame() {
+    let limits = Limits { initial_window: 1 << 20, ..Limits::default() };
+    let (mut pair, ours, _) = duplex(limits);
+    while pair.host().room(ours).expect("well") > 0 {
+        pair.host().write(ours, zeros(8192)).expect("open");
+    }
+    let full = pair.host().queued_on(ours);
+    let mut left = full;
+    while pair.events(At::Host).is_empty() {
+        assert!(left * 2 > full, "half of it is free, and nobody was told");
+        assert!(pair.transmit(At::Host), "told before all has left");
+        left = pair.host().queued_on(ours);
+    }
+    assert!(left * 2 <= full, "told with {left} of {full} still to leave");
+    assert!(pair.host().room(ours).expect("well") >= full / 2);
+}
+
+#[test]
 fn what_all_streams_queue_is_bounded_and_writers_are_told_when_it_has_left() {
     let limits = Limits { initial_window: 1 << 20, ..Limits::default() };
     let mut pair = Pair::connected_with(limits);
