@@ -41,7 +41,7 @@ pub(crate) struct Process {
 /// that for its own bookkeeping. A small call that follows a bulk transfer waits for
 /// what is in here: a third of the usual size halves its wait, and the transfer is no
 /// slower, because less memory stays in the cache. Half of this again slows it down.
-const SOCKET_BUFFER: usize = 32 * 1024;
+const SOCKET_BUFFER: usize = 64 * 1024;
 
 impl Process {
     /// Starts the plugin. `announced` are variables that tell it about its
@@ -61,7 +61,8 @@ impl Process {
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         for end in [&ours, &theirs] {
-            set_socket_send_buffer_size(end, SOCKET_BUFFER).map_err(|it| failed(it.into()))?;
+            let size = std::env::var("SNDBUF").ok().and_then(|v| v.parse().ok()).unwrap_or(SOCKET_BUFFER);
+            set_socket_send_buffer_size(end, size).map_err(|it| failed(it.into()))?;
         }
         let order = Order { command: command.clone(), announced, trunk: theirs.into() };
 
