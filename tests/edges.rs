@@ -5,6 +5,7 @@ mod support;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -233,14 +234,9 @@ async fn on_one_thread_only_a_handler_that_waits_costs_a_task() {
     assert_eq!(metrics.num_alive_tasks(), tasks, "its task is cancelled with its call");
 }
 
-/// Blocks its thread until it is told to go on.
-fn block(gate: &std::sync::Mutex<()>) {
-    drop(gate.lock());
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn on_several_threads_a_handler_that_blocks_its_thread_stalls_no_other_call() {
-    let gate = Arc::new(std::sync::Mutex::new(()));
+    let gate = Arc::new(Barrier::new(2));
     let (told, mut began) = tokio::sync::mpsc::channel(2);
     let blocking = {
         let gate = gate.clone();
@@ -248,14 +244,13 @@ async fn on_several_threads_a_handler_that_blocks_its_thread_stalls_no_other_cal
             let (gate, told) = (gate.clone(), told.clone());
             async move {
                 let _ = told.try_send(());
-                block(&gate);
+                gate.wait();
                 Ok::<_, Infallible>(tonic::Status::ok("done").into_http::<Body>())
             }
         })
     };
     let offers = Offers::new().named("block", blocking).named("obey", tower::service_fn(obey));
     let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
-    let closed = gate.lock().expect("not poisoned");
     let mut blocking = host.open("block").expect("open");
     let request = || Request::post("/now").body(Body::empty()).expect("a request");
     let blocked = tokio::spawn(blocking.call(request()));
@@ -265,7 +260,7 @@ async fn on_several_threads_a_handler_that_blocks_its_thread_stalls_no_other_cal
         obey.call(request()).await.expect("answered");
     }
     assert!(!blocked.is_finished());
-    drop(closed);
+    gate.wait();
     blocked.await.expect("no panic").expect("answered");
 }
 

@@ -38,9 +38,9 @@ pub(crate) struct Process {
 }
 
 /// What each end of the trunk's socket may hold unread, in bytes; Linux allows twice
-/// that for its own bookkeeping. A small call that follows a bulk transfer waits for
-/// what is in here: a third of the usual size halves its wait, and the transfer is no
-/// slower, because less memory stays in the cache. Half of this again slows it down.
+/// that for its own bookkeeping. A small call waits for what a bulk transfer has put in
+/// here before it. Half of it would make the transfer a third slower; the usual size
+/// makes it no faster, and the wait twice as long.
 const SOCKET_BUFFER: usize = 64 * 1024;
 
 impl Process {
@@ -61,7 +61,8 @@ impl Process {
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         for end in [&ours, &theirs] {
-            let size = std::env::var("SNDBUF").ok().and_then(|v| v.parse().ok()).unwrap_or(SOCKET_BUFFER);
+            let size =
+                std::env::var("SNDBUF").ok().and_then(|v| v.parse().ok()).unwrap_or(SOCKET_BUFFER);
             set_socket_send_buffer_size(end, size).map_err(|it| failed(it.into()))?;
         }
         let order = Order { command: command.clone(), announced, trunk: theirs.into() };

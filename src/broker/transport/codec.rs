@@ -30,7 +30,7 @@ const SEND_SHARED_FROM: usize = 4 * 1024;
 /// Payloads of at least this many bytes are handed on as a part of the buffer
 /// that they were read into. A smaller one is copied: it would keep a buffer of
 /// up to 64 KiB alive, which nobody accounts for.
-const RECEIVE_SHARED_FROM: usize = 16 * 1024;
+const RECEIVE_SHARED_FROM: usize = 32 * 1024;
 
 /// Collects frames into one piece of the HTTP/2 stream: small ones as one chunk, each
 /// large payload as a chunk of its own.
