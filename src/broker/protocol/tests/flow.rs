@@ -101,9 +101,7 @@ impl World {
             Ok(room) => {
                 let worth_it = room >= self.pair.at(at).queued_on(key);
                 assert!(!parked || !worth_it, "there is room, and nothing said so");
-                if parked {
-                    return;
-                }
+                self.flows[flow].parked_room[at as usize] = false;
                 let data = text(flow, at, half.written, count);
                 self.pair.at(at).write(key, data).expect("there was room");
                 self.flows[flow].halves[at as usize].written += count;
