@@ -8,10 +8,17 @@ use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::StreamExt;
 use http::Request;
 use http::Response;
+use http_body::Frame;
+use http_body_util::BodyExt;
+use http_body_util::StreamBody;
 use support::connect;
 use support::demo::FailRequest;
 use support::demo::Payload;
@@ -304,4 +311,71 @@ async fn a_reader_that_always_finds_something_lets_others_have_their_turn() {
     writing.await.expect("no panic");
     assert_eq!(read, sent);
     assert!(most <= 2 * 64 * 1024, "{most} bytes without a break");
+}
+
+/// Cannot be cloned, which serving a call needs.
+struct Fragile;
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        panic!("no copies")
+    }
+}
+
+impl Service<Request<Body>> for Fragile {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        std::future::ready(Ok(Response::new(Body::empty())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_panics_while_it_is_cloned_fails_its_call_and_no_other() {
+    let offers = Offers::new().named("fragile", Fragile).named("obey", tower::service_fn(obey));
+    let (host, _plugin) = connect(host(), plugin().offers(offers)).await;
+    let request = || Request::post("/now").body(Body::empty()).expect("a request");
+    let status = host.open("fragile").expect("open").call(request()).await.expect_err("panicked");
+    let error = Error::of(&status).expect("an error of the broker");
+    assert_eq!(error.reason(), Reason::Failed);
+    host.open("obey").expect("open").call(request()).await.expect("the trunk goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_for_a_response_lasts_until_its_body_is_sent() {
+    let builder = plugin();
+    let weak = builder.weak();
+    let lease = tower::service_fn(move |_: Request<Body>| {
+        let broker = weak.upgrade().expect("connected");
+        async move {
+            let registration = broker.register(tower::service_fn(obey));
+            let id = Bytes::copy_from_slice(&registration.id().get().to_be_bytes());
+            let first = futures::stream::iter([Ok::<_, tonic::Status>(Frame::data(id))]);
+            let body = StreamBody::new(first.chain(futures::stream::pending()));
+            let mut response = Response::new(Body::new(body));
+            registration.for_call(response.extensions_mut());
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let offers = Offers::new().named("lease", lease);
+    let (host, _plugin) = connect(host(), builder.offers(offers)).await;
+    let request = || Request::post("/now").body(Body::empty()).expect("a request");
+    let response = host.open("lease").expect("open").call(request()).await.expect("leased");
+    let mut body = response.into_body();
+    let frame = body.frame().await.expect("one frame").expect("whole");
+    let id = frame.into_data().expect("data");
+    let id = u64::from_be_bytes(id[..].try_into().expect("eight bytes"));
+    settle().await;
+    let mut leased = host.dial(id).expect("open");
+    leased.call(request()).await.expect("the response is still being sent");
+    drop(body);
+    settle().await;
+    let status = leased.call(request()).await.expect_err("the lease is over");
+    assert_eq!(Error::of(&status).expect("an error of the broker").reason(), Reason::Closed);
 }

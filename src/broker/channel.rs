@@ -167,14 +167,14 @@ where
         }
     });
     let received = response.await.map_err(|error| Error::from(error).to_status())?;
+    if received.rest.is_some() {
+        hold.on_drop = None;
+    }
     let broken = || Error::from(StreamError::Peer(Code::Protocol)).to_status();
     let status = StatusCode::from_u16(received.head.status.unwrap_or(200)).map_err(|_| broken())?;
     let headers = metadata::to_response(received.head.metadata).map_err(|_| broken())?;
     let body = match received.rest {
-        Some(whole) => {
-            hold.on_drop = None;
-            Body::whole(whole)
-        }
+        Some(whole) => Body::whole(whole),
         None => Body::live(hold, deadline, channel.clone(), scope),
     };
     let mut response = Response::new(body);

@@ -43,7 +43,9 @@ use super::transport::now;
 
 /// Any service that can be served on a sub-channel, its type forgotten.
 pub(super) trait Handler: Send + Sync {
-    fn handle(&self, request: Request<TonicBody>) -> BoxFuture<'static, Handled>;
+    /// Runs nothing of the service before the future is polled: it is not called where
+    /// what the service does is contained.
+    fn handle(self: Arc<Self>, request: Request<TonicBody>) -> BoxFuture<'static, Handled>;
 }
 
 /// A tower service as a handler.
@@ -57,9 +59,9 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError>,
 {
-    fn handle(&self, request: Request<TonicBody>) -> BoxFuture<'static, Handled> {
-        let mut service = self.0.clone();
+    fn handle(self: Arc<Self>, request: Request<TonicBody>) -> BoxFuture<'static, Handled> {
         Box::pin(async move {
+            let mut service = self.0.clone();
             let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
             ready.map_err(|error| Status::from_error(error.into()))?;
             let response = service.call(request).await;
@@ -112,7 +114,13 @@ type Handled = Result<Response<TonicBody>, Status>;
 enum Stage {
     Handling(BoxFuture<'static, Handled>),
     /// The response has begun.
-    Sending(Outgoing),
+    Sending(Rest),
+}
+
+/// What is left of a response that has begun, and what lasts until it is sent.
+struct Rest {
+    body: Outgoing,
+    _scope: Option<CallScope>,
 }
 
 /// Serves one call until it is answered or cancelled.
@@ -131,11 +139,17 @@ pub(super) fn serve(
     let mut hold = StreamHold { link: link.clone(), key: stream, on_drop: Some(Code::Failed) };
     let deadline = head.timeout.and_then(|timeout| now().checked_add(timeout));
     let context = CallContext { deadline, depth: head.depth, link: link.clone(), stream };
-    let Some(request) = request_of(head, link, stream) else {
+    // The handler of a call that is over already does not begin.
+    let Ok(whole) = link.request_body(stream) else { return };
+    let body = match whole {
+        Some(whole) => RequestBody::Whole(whole),
+        None => RequestBody::Live { link: link.clone(), key: stream },
+    };
+    let Some(request) = request_of(head, body) else {
         link.reset(stream, Code::Protocol);
         return;
     };
-    let mut stage = Stage::Handling(handler.handle(request));
+    let mut stage = Stage::Handling(handler.clone().handle(request));
     if in_place {
         let first = || context.clone().enter(|| poll_once(cx, &mut hold, stage));
         // A handler that panics is as a task that does: the call has failed.
@@ -151,11 +165,7 @@ pub(super) fn serve(
     tokio::spawn(work.in_current_span());
 }
 
-fn request_of(head: RequestHead, link: &Link, key: StreamKey) -> Option<Request<TonicBody>> {
-    let body = match link.read_whole(key) {
-        Some(whole) => RequestBody::Whole(whole),
-        None => RequestBody::Live { link: link.clone(), key },
-    };
+fn request_of(head: RequestHead, body: RequestBody) -> Option<Request<TonicBody>> {
     let mut request = Request::new(TonicBody::new(body));
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
@@ -178,8 +188,8 @@ async fn within(deadline: Instant, hold: &mut StreamHold, stage: Stage) {
 /// Runs the handler and sends its response. Stops, and drops the handler, when
 /// the peer cancels the call or the trunk ends.
 async fn run(hold: &mut StreamHold, stage: Stage) {
-    let mut body = match stage {
-        Stage::Sending(body) => body,
+    let mut rest = match stage {
+        Stage::Sending(rest) => rest,
         Stage::Handling(mut handling) => {
             let began = std::future::poll_fn(|cx| {
                 // First, so that the handler of a call that is over already does not begin.
@@ -188,11 +198,11 @@ async fn run(hold: &mut StreamHold, stage: Stage) {
                 }
                 handling.as_mut().poll(cx).map(|handled| begin_response(cx, hold, handled))
             });
-            let Some(body) = began.await else { return };
-            body
+            let Some(rest) = began.await else { return };
+            rest
         }
     };
-    if let Err(SendError::Body(status)) = body.send(&hold.link, hold.key).await {
+    if let Err(SendError::Body(status)) = rest.body.send(&hold.link, hold.key).await {
         tracing::debug!(error = &status as &dyn Error, "the body of a response failed");
         hold.link.reset(hold.key, Code::Failed);
     }
@@ -209,12 +219,8 @@ fn poll_once(cx: &mut Context<'_>, hold: &mut StreamHold, stage: Stage) -> Optio
 }
 
 /// Answers with what a handler came to, and as much of the body as is there. Returns
-/// the body if there is more of it.
-fn begin_response(
-    cx: &mut Context<'_>,
-    hold: &mut StreamHold,
-    handled: Handled,
-) -> Option<Outgoing> {
+/// the rest if there is more of it.
+fn begin_response(cx: &mut Context<'_>, hold: &mut StreamHold, handled: Handled) -> Option<Rest> {
     let (mut parts, body) = match handled {
         Ok(response) => response.into_parts(),
         Err(status) => {
@@ -226,7 +232,7 @@ fn begin_response(
         }
     };
     let grpc_status = parts.headers.get("grpc-status").cloned();
-    let _scope = parts.extensions.remove::<CallScope>();
+    let scope = parts.extensions.remove::<CallScope>();
     let status = (parts.status != http::StatusCode::OK).then(|| parts.status.as_u16());
     let head = ResponseHead { status, metadata: metadata::of_response(&parts.headers) };
     let mut body = Outgoing::new(body);
@@ -236,7 +242,7 @@ fn begin_response(
     };
     match respond(hold, head, part) {
         Ok(true) => None,
-        Ok(false) => Some(body),
+        Ok(false) => Some(Rest { body, _scope: scope }),
         Err(StreamError::MetadataTooLong { size, limit }) => {
             too_long(hold, grpc_status, size, limit);
             None

@@ -63,7 +63,7 @@ impl Process {
         for end in [&ours, &theirs] {
             let size =
                 std::env::var("SNDBUF").ok().and_then(|v| v.parse().ok()).unwrap_or(SOCKET_BUFFER);
-            set_socket_send_buffer_size(end, size).map_err(|it| failed(it.into()))?;
+            set_socket_send_buffer_size(end, SOCKET_BUFFER).map_err(|it| failed(it.into()))?;
         }
         let order = Order { command: command.clone(), announced, trunk: theirs.into() };
 

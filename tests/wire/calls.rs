@@ -1,7 +1,14 @@
 //! Calls, frame by frame.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use http::Request;
+use http::Response;
+use tonic::body::Body;
 
 use super::Offers;
 use super::Reason;
@@ -244,6 +251,29 @@ async fn a_reset_of_the_peer_drops_the_handler() {
     peer.expect_silence().await;
     support::settle().await;
     assert_eq!(echo.running.load(Ordering::SeqCst), 0);
+    assert_eq!(broker.stats().streams, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handler_of_a_call_that_is_over_already_does_not_begin() {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counting = {
+        let begun = begun.clone();
+        tower::service_fn(move |_: Request<Body>| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+        })
+    };
+    let offers = Offers::new().named("count", counting);
+    let (broker, mut peer) = connect(BOTH_WAYS[0], support::host().offers(offers)).await;
+    peer.send_all([
+        open_named(2, "count"),
+        unary(4, 2, "Unary", message(&payload())),
+        reset(4, Code::Cancelled),
+    ])
+    .await;
+    peer.expect_silence().await;
+    assert_eq!(begun.load(Ordering::SeqCst), 0);
     assert_eq!(broker.stats().streams, 0);
 }
 

@@ -37,12 +37,12 @@ const PATH: &str = "/trunkline.broker.v1.Broker/Connect";
 /// What a gRPC request needs beside its path; nobody looks at the authority.
 const URI: &str = "http://trunk/trunkline.broker.v1.Broker/Connect";
 
-/// HTTP/2's own windows, in bytes. The driver takes everything out at once, so
-/// they only bound what can pile up while it does not run; the trunk's windows
-/// are what matters to applications.
+/// HTTP/2's own windows, in bytes. The driver takes out what has arrived, in turns, so
+/// they only bound what can pile up between them; the trunk's windows are what matters
+/// to applications.
 const WINDOW: u32 = 1024 * 1024;
 
-/// One HTTP/2 frame holds a whole frame of the trunk.
+/// One HTTP/2 frame holds a whole frame of the trunk, unless small ones go before it.
 const MAX_FRAME: u32 = 64 * 1024 + 1024;
 
 /// What HTTP/2 may hold of what is to be sent. Small, because what is handed

@@ -86,6 +86,10 @@ const ROUNDS_PER_TURN: usize = 64;
 /// large for its allocator to use again.
 const PIECE: usize = 16 * 1024;
 
+/// Turns that the driver takes before others have theirs, though something rings all the
+/// time: a connection may ring to be polled again later.
+const TURNS_PER_POLL: usize = 16;
+
 /// How long the farewell and what was sent before it may take to leave.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -148,11 +152,12 @@ struct Driver {
 
 /// What a turn leaves to be done.
 enum Turn {
-    /// The trunk has ended; see [`Driver::poll`].
+    /// Nothing: the trunk has ended; see [`Driver::poll`].
     Over(Option<EndReason>),
-    /// More has arrived than one turn takes in.
+    /// More may have arrived than one turn takes in.
     More,
-    /// Nothing, or what is sent may have made room for more.
+    /// Nothing, until something rings. `blocked` if the connection takes no more of what
+    /// is to be sent.
     Rest { blocked: bool },
 }
 
@@ -185,15 +190,11 @@ impl Driver {
         cx: &mut Context<'_>,
         acceptor: &mut impl Acceptor,
     ) -> Poll<Option<EndReason>> {
-        loop {
+        for _ in 0..TURNS_PER_POLL {
             self.alarm.take();
             match self.turn(cx, acceptor) {
                 Turn::Over(reason) => return Poll::Ready(reason),
-                Turn::More => {
-                    // Rung at the end of a poll: the tasks that were woken come first.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                Turn::More => break,
                 Turn::Rest { blocked } => {
                     let again = self.alarm.take() || !self.link.rest(cx.waker(), blocked);
                     if !again {
@@ -202,6 +203,9 @@ impl Driver {
                 }
             }
         }
+        // Rung at the end of a poll: the tasks that were woken come first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// One turn: what has arrived, what is due, what is to be sent.
@@ -225,6 +229,9 @@ impl Driver {
             false
         });
         self.dispatch(cx, acceptor);
+        if self.findings.ended {
+            return Turn::Over(None);
+        }
         if more || self.lost.is_some() {
             // What was sent leaves before others have their turn.
             self.poll_io(cx);
@@ -362,7 +369,11 @@ impl Driver {
                 }
             }
             Event::Closed { channel } => acceptor.closed(channel),
-            Event::Called { stream, channel, head } => acceptor.called(cx, stream, channel, head),
+            Event::Called { stream, channel, head } => {
+                acceptor.called(cx, stream, channel, head);
+                // It may have been answered in place.
+                self.findings.wants_transmit = true;
+            }
             // These are the link's own.
             Event::Changed(_) | Event::Pong(_) => {}
         }

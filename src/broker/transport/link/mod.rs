@@ -173,15 +173,15 @@ impl Link {
         let (key, driver) = {
             let mut state = self.shared.state.lock();
             let key = state.connection.call(channel, call)?;
-            if let Err(error) = write_all(&mut state.connection, key, part) {
-                state.connection.release(key, Code::Cancelled);
-                return Err(error);
+            let written = write_all(&mut state.connection, key, part);
+            match written {
+                Ok(()) => register(&mut state.wakers_of(key).read, cx),
+                Err(_) => state.connection.release(key, Code::Cancelled),
             }
-            register(&mut state.wakers_of(key).read, cx);
-            (key, state.driver_to_wake())
+            (written.map(|()| key), state.driver_to_wake())
         };
         wake([driver]);
-        Ok(key)
+        key
     }
 
     /// Answers a call with what there is of the response: one frame if that is all,
@@ -293,9 +293,14 @@ impl Link {
         Poll::Ready(Ok(response))
     }
 
-    /// All of a request's body, if it is here.
-    pub(crate) fn read_whole(&self, key: StreamKey) -> Option<Whole> {
-        self.shared.state.lock().connection.read_whole(key)
+    /// All of a request's body, if it is here. An error if the call is over already, so
+    /// that its handler need not begin.
+    pub(crate) fn request_body(&self, key: StreamKey) -> Result<Option<Whole>, StreamError> {
+        let mut state = self.shared.state.lock();
+        match state.connection.failure(key) {
+            Some(error) => Err(error),
+            None => Ok(state.connection.read_whole(key)),
+        }
     }
 
     /// The next data or the end; `None` after the end.
@@ -308,6 +313,7 @@ impl Link {
             let mut state = self.shared.state.lock();
             if state.wakers_of(key).taken >= BYTES_PER_TURN {
                 state.wakers_of(key).taken = 0;
+                drop(state);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
