@@ -61,8 +61,6 @@ impl Process {
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         for end in [&ours, &theirs] {
-            let size =
-                std::env::var("SNDBUF").ok().and_then(|v| v.parse().ok()).unwrap_or(SOCKET_BUFFER);
             set_socket_send_buffer_size(end, SOCKET_BUFFER).map_err(|it| failed(it.into()))?;
         }
         let order = Order { command: command.clone(), announced, trunk: theirs.into() };
