@@ -19,6 +19,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let services = ["trunkline/log/v1/log.proto", "trunkline/state/v1/state.proto"];
     compile(&services, "proto", tonic_prost_build::configure().bytes("."), &out)?;
 
+    let go_plugin = ["goplugin/plugin.proto"];
+    compile(&go_plugin, "proto", tonic_prost_build::configure().bytes("."), &out)?;
+    // For those who ask a plugin's reflection what it serves.
+    let descriptors = protox::Compiler::new(["proto"])?
+        .include_imports(true)
+        .open_files(go_plugin)?
+        .encode_file_descriptor_set();
+    std::fs::write(out.join("goplugin.bin"), descriptors)?;
+
     if Path::new("examples/demo.proto").exists() {
         compile_for_examples_and_tests(&out)?;
     }

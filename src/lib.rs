@@ -61,6 +61,8 @@
 
 mod broker;
 mod error;
+#[cfg(all(feature = "goplugin", unix))]
+pub mod goplugin;
 #[cfg(all(feature = "host", unix))]
 pub mod host;
 #[cfg(all(feature = "plugin", unix))]

@@ -33,10 +33,21 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "src/broker/transport",
-        &["crate::error", "crate::services", "crate::host", "crate::plugin", "std::process"],
+        &[
+            "crate::error",
+            "crate::services",
+            "crate::goplugin",
+            "crate::host",
+            "crate::plugin",
+            "std::process",
+        ],
     ),
-    ("src/broker", &["crate::services", "crate::host", "crate::plugin", "std::process"]),
-    ("src/services", &["crate::host", "crate::plugin"]),
+    (
+        "src/broker",
+        &["crate::services", "crate::goplugin", "crate::host", "crate::plugin", "std::process"],
+    ),
+    ("src/services", &["crate::goplugin", "crate::host", "crate::plugin"]),
+    ("src/goplugin", &["crate::services", "crate::host", "crate::plugin"]),
     ("src/host", &["crate::plugin"]),
     ("src/plugin", &["crate::host"]),
 ];

@@ -1,0 +1,4 @@
+//! go-plugin's wire, in both roles: a host that drives plugins built on
+//! hashicorp/go-plugin, and a plugin that runs under its hosts.
+
+mod wire;
