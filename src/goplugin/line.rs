@@ -4,9 +4,9 @@
 #![allow(dead_code, reason = "used when the host and the plugin are there")]
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fmt;
 
-use base64::DecodeError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use base64::engine::general_purpose::STANDARD_NO_PAD_INDIFFERENT;
@@ -66,7 +66,8 @@ impl Line {
         }
         let certificate = match next() {
             Some(text) if text.len() > LONGEST_NON_CERTIFICATE => {
-                Some(STANDARD_NO_PAD_INDIFFERENT.decode(text)?)
+                let decoded = STANDARD_NO_PAD_INDIFFERENT.decode(text);
+                Some(decoded.map_err(|error| LineError::Certificate(Box::new(error)))?)
             }
             _ => None,
         };
@@ -201,7 +202,7 @@ pub enum LineError {
 
     /// The plugin's certificate is not base64.
     #[error("the plugin's certificate is not base64")]
-    Certificate(#[from] DecodeError),
+    Certificate(#[source] Box<dyn Error + Send + Sync>),
 
     /// Whether the plugin has everything on one connection is not a boolean.
     #[error("the plugin says {text:?} to whether it multiplexes, neither true nor false")]

@@ -182,8 +182,8 @@ impl Listener {
     }
 }
 
-/// Whether the other end is a process of this user, or of root. In the latter's
-/// view of another user namespace it may be neither.
+/// Whether the other end is a process of this user, or of root. One in another user
+/// namespace, a container's, may be neither: its socket needs a group.
 fn peer_is_us(stream: &UnixStream) -> bool {
     match stream.peer_cred() {
         Ok(peer) if is_us(peer.uid()) => true,

@@ -329,7 +329,9 @@ impl TlsError {
         Self::Announced(io::Error::other(error))
     }
 
-    fn of(error: io::Error) -> Self {
+    /// What an error of a handshake means, or of the first read after it, where a
+    /// refusal by the peer may come to light.
+    pub(crate) fn of(error: io::Error) -> Self {
         use RustlsCertificateError::ApplicationVerificationFailure;
         use rustls::Error;
 
