@@ -106,6 +106,12 @@ pub struct Totals {
 }
 
 impl Broker {
+    /// The broker of a dialect.
+    #[cfg(feature = "goplugin")]
+    pub(crate) fn of(end: Arc<dyn Dialect>) -> Self {
+        Self { end }
+    }
+
     /// Opens a sub-channel to a service that the peer offers by name. Opening is
     /// free: nothing is sent before the first call but with it, and nothing is
     /// waited for. A refusal shows as the failure of calls.

@@ -106,10 +106,7 @@ async fn serve(core: &Arc<Core>, io: Io, service: Erased) {
 }
 
 /// The connection in TLS, if the session has it.
-pub(super) async fn secured(
-    core: &Core,
-    io: Io,
-) -> Result<Io, crate::goplugin::tls::TlsError> {
+pub(super) async fn secured(core: &Core, io: Io) -> Result<Io, crate::goplugin::tls::TlsError> {
     match &core.tls {
         Some(tls) => Ok(Box::new(tls.accept(io).await?)),
         None => Ok(io),

@@ -89,9 +89,9 @@ impl Brokered {
             () = core.life.ended() => return Err(ended(core)),
             io = core.paths.dial(core, self.id) => io?,
         };
-        let (http, driver) = connection::begin(io).await.map_err(|error| {
-            Error::from(StreamError::Peer(Code::Protocol)).because(error)
-        })?;
+        let (http, driver) = connection::begin(io)
+            .await
+            .map_err(|error| Error::from(StreamError::Peer(Code::Protocol)).because(error))?;
         let id = self.id;
         core.spawn(async move {
             if let Err(error) = driver.await {
@@ -177,7 +177,8 @@ async fn send(
 ) -> Result<Response<TonicBody>, Status> {
     match http.call(request).await {
         Ok(response) => {
-            let reply = |body| TonicBody::new(Reply { body, state: State::Reading, call: Some(call) });
+            let reply =
+                |body| TonicBody::new(Reply { body, state: State::Reading, call: Some(call) });
             Ok(response.map(reply))
         }
         Err(CallError::Reset(error)) => Err(error.to_status()),

@@ -268,7 +268,10 @@ async fn talk(core: Arc<Core>, http: Http, home: Home) {
 }
 
 async fn read_output(http: Http, mut output: Output) {
-    stdio::receive(GrpcStdioClient::new(http), |channel, bytes| output(channel, bytes)).await;
+    let reading = stdio::read(GrpcStdioClient::new(http), |channel, bytes| output(channel, &bytes));
+    if let Err(status) = reading.await {
+        tracing::warn!(%status, "the plugin's output cannot be read any more");
+    }
 }
 
 /// All services that a plugin was granted, on one connection.

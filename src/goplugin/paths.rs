@@ -75,4 +75,11 @@ impl Paths {
             Self::Multiplexed(multiplexed) => multiplexed.speak().await,
         }
     }
+
+    /// The session has ended.
+    pub(super) fn close(&self) {
+        if let Self::Multiplexed(multiplexed) = self {
+            multiplexed.close();
+        }
+    }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use http::Request as HttpRequest;
 use http::Response as HttpResponse;
@@ -50,6 +52,7 @@ use crate::goplugin::socket::Io;
 use crate::goplugin::socket::Listener;
 use crate::goplugin::socket::PrivateFolder;
 use crate::goplugin::socket::SocketError;
+use crate::goplugin::stdio::Channel;
 use crate::goplugin::stdio::StdioService;
 use crate::goplugin::tls::Tls;
 use crate::goplugin::tls::TlsError;
@@ -142,6 +145,17 @@ pub enum ListenError {
     Descriptors(#[source] tonic_reflection::server::Error),
 }
 
+/// The output of a plugin, for its host.
+pub(crate) struct Stdio {
+    /// What it writes to standard output and error.
+    pub(crate) output: BoxStream<'static, (Channel, Bytes)>,
+    /// Waits until what was written so far has been taken out of `output`.
+    pub(crate) flush: Flush,
+}
+
+/// Makes a future that waits for the output.
+pub(crate) type Flush = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// A plugin that listens, and does not serve yet.
 pub(crate) struct Listening {
     core: Arc<Core>,
@@ -214,15 +228,16 @@ impl Listening {
     }
 
     /// What another host needs to find this plugin.
-    pub(crate) fn reattach(&self) -> Reattach {
-        Reattach::at(self.version, self.listener.address().clone(), std::process::id())
+    pub(crate) fn reattach(&self) -> Option<Reattach> {
+        let address = self.listener.address().clone();
+        Reattach::at(self.version, address, std::process::id()).ok()
     }
 
     /// Serves. The second says how many connections hosts have to the plugin.
-    pub(crate) fn serve(
+    pub(crate) async fn serve(
         self,
         offers: Offers,
-        stdio: Option<StdioService>,
+        stdio: Option<Stdio>,
         weak: &WeakBroker,
     ) -> Result<(Broker, watch::Receiver<usize>), ListenError> {
         let Self { core, session, listener, messages, descriptors, folder, .. } = self;
@@ -230,7 +245,7 @@ impl Listening {
         weak.set(&end);
         let (hosts, hosts_seen) = watch::channel(0);
         let internal = Internal { core: core.clone(), home: Home::new(messages), stdio };
-        let internal = internal.offers(&descriptors, hosts_seen.clone())?;
+        let internal = internal.offers(&descriptors, hosts_seen.clone()).await?;
         let server = Arc::new(Server { core: core.clone(), internal, offers, hosts });
         if let Paths::Multiplexed(multiplexed) = &core.paths {
             let server = server.clone();
@@ -324,9 +339,7 @@ async fn answer(server: Arc<Server>, request: HttpRequest<TonicBody>) -> HttpRes
         return dialects::serve_offered(&server.internal, request).await;
     }
     match server.core.life.begin_theirs() {
-        Ok(running) => {
-            counted(dialects::serve_offered(&server.offers, request).await, running)
-        }
+        Ok(running) => counted(dialects::serve_offered(&server.offers, request).await, running),
         Err(error) => error.to_status().into_http(),
     }
 }
@@ -351,37 +364,88 @@ impl Drop for Host {
 struct Internal {
     core: Arc<Core>,
     home: Home,
-    stdio: Option<StdioService>,
+    stdio: Option<Stdio>,
 }
 
 impl Internal {
-    fn offers(
+    async fn offers(
         self,
         descriptors: &[Vec<u8>],
         hosts: watch::Receiver<usize>,
     ) -> Result<Offers, ListenError> {
         let Self { core, home, stdio } = self;
-        let health = tonic_health::server::HealthService::from_health_reporter(
-            tonic_health::server::HealthReporter::new(),
-        );
-        drop(health);
+        let (output, flush) = match stdio {
+            Some(Stdio { output, flush }) => (Some(output), Some(flush)),
+            None => (None, None),
+        };
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_service_status(HEALTH, ServingStatus::Serving).await;
         let mut offers = Offers::new()
-            .service(health_server())
+            .service(health)
             .service(GrpcBrokerServer::new(BrokerService { core: core.clone(), home }))
-            .service(GrpcControllerServer::new(Controller { core, hosts, stdio: stdio.clone() }));
-        if let Some(stdio) = stdio {
-            offers = offers.service(GrpcStdioServer::new(stdio));
+            .service(GrpcControllerServer::new(Controller { core, hosts, flush }));
+        if let Some(output) = output {
+            offers = offers.service(GrpcStdioServer::new(StdioService::new(output)));
         }
         let reflection = || {
             let builder = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-            descriptors.iter().fold(builder, |builder, set| {
-                builder.register_encoded_file_descriptor_set(set)
-            })
+            descriptors
+                .iter()
+                .fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set))
         };
         let v1 = reflection().build_v1().map_err(ListenError::Descriptors)?;
         let v1alpha = reflection().build_v1alpha().map_err(ListenError::Descriptors)?;
         Ok(offers.service(v1).service(v1alpha))
+    }
+}
+
+/// `GRPCBroker`: one host at a time talks to the broker.
+struct BrokerService {
+    core: Arc<Core>,
+    home: Home,
+}
+
+#[tonic::async_trait]
+impl GrpcBroker for BrokerService {
+    type StartStreamStream = BoxStream<'static, Result<ConnInfo, Status>>;
+
+    async fn start_stream(
+        &self,
+        request: Request<Streaming<ConnInfo>>,
+    ) -> Result<Response<Self::StartStreamStream>, Status> {
+        let Some(outbound) = self.home.take() else {
+            return Err(Status::failed_precondition("another host talks to the broker"));
+        };
+        let core = self.core.clone();
+        let incoming = request.into_inner();
+        core.clone().spawn(async move { control::listen(&core, incoming).await });
+        Ok(Response::new(outbound.map(Ok).boxed()))
+    }
+}
+
+/// `GRPCController`: the host ends the plugin.
+struct Controller {
+    core: Arc<Core>,
+    hosts: watch::Receiver<usize>,
+    flush: Option<Flush>,
+}
+
+#[tonic::async_trait]
+impl GrpcController for Controller {
+    async fn shutdown(&self, _: Request<Empty>) -> Result<Response<Empty>, Status> {
+        if let Some(flush) = &self.flush {
+            // If it passes, the host does not read.
+            let _ = tokio::time::timeout(FLUSH, flush()).await;
+        }
+        self.core.life.go_away();
+        let (core, mut hosts) = (self.core.clone(), self.hosts.clone());
+        // Beside the answer, which is to arrive.
+        self.core.spawn(async move {
+            let _ = tokio::time::timeout(HANG_UP, hosts.wait_for(|hosts| *hosts == 0)).await;
+            core.life.end(EndReason::PeerClosed);
+        });
+        Ok(Response::new(Empty {}))
     }
 }
