@@ -54,6 +54,9 @@ use crate::goplugin::wire::grpc_broker_client::GrpcBrokerClient;
 use crate::goplugin::wire::grpc_controller_client::GrpcControllerClient;
 use crate::goplugin::wire::grpc_stdio_client::GrpcStdioClient;
 
+/// The ports that a plugin without Unix sockets may listen on, as in go-plugin.
+const PORTS: (u16, u16) = (10_000, 25_000);
+
 /// How long a plugin may take to answer that it will end. It may as well end at once,
 /// and then it answers nothing.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,36 +64,194 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a host takes of the output of a plugin.
 pub(crate) type Output = Box<dyn FnMut(Channel, &[u8]) + Send>;
 
-/// All that it takes to reach a plugin.
-pub(crate) struct Connect {
-    pub(crate) line: Line,
-    /// Whose certificate the plugin was given, if it was asked for TLS.
-    pub(crate) identity: Option<Identity>,
-    /// Whether the plugin was asked to multiplex. It need not.
-    pub(crate) multiplex: bool,
-    /// Where the sockets of this side go.
-    pub(crate) folder: PathBuf,
-    pub(crate) group: Option<String>,
+/// What a host tells a plugin before it starts, and keeps for when it answers.
+#[derive(Debug)]
+pub(crate) struct Invitation {
+    handshake: Handshake,
+    /// Of this side, if there is to be TLS.
+    identity: Option<Identity>,
+    multiplex: bool,
+    group: Option<String>,
+    folder: Arc<PrivateFolder>,
+}
+
+/// What a session is to be.
+pub(crate) struct Plan {
+    /// What the plugin may reach by name.
     pub(crate) offers: Offers,
     pub(crate) limits: Limits,
     pub(crate) last_words: Option<LastWords>,
     pub(crate) output: Output,
-    /// Whether the plugin is told to end when the session does.
-    pub(crate) shuts_down: bool,
+    /// Given the broker before the plugin can call.
+    pub(crate) weak: WeakBroker,
 }
 
 /// How the connection to a plugin came out.
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) broker: Broker,
+    pub(crate) version: u32,
     pub(crate) multiplexed: bool,
     pub(crate) tls: bool,
+    /// What another host needs to reach it; not if it is multiplexed or has TLS.
+    pub(crate) reattach: Option<Reattach>,
 }
 
-/// Why a plugin cannot be reached that has said where it listens.
+/// Sockets that a plugin may leave behind. Dropping it removes them.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    _folder: Arc<PrivateFolder>,
+    /// The plugin's own: those of old versions are not in the folder.
+    address: Option<Address>,
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        if let Some(address) = &self.address {
+            unlink(address);
+        }
+    }
+}
+
+impl Invitation {
+    pub(crate) fn new(
+        handshake: Handshake,
+        auto_mtls: bool,
+        multiplex: bool,
+        group: Option<String>,
+    ) -> Result<Self, ConnectError> {
+        let identity = match auto_mtls {
+            true => Some(Identity::generate().map_err(ConnectError::Certificate)?),
+            false => None,
+        };
+        let folder = PrivateFolder::new(group.as_deref()).map_err(ConnectError::Socket)?;
+        Ok(Self { handshake, identity, multiplex, group, folder: Arc::new(folder) })
+    }
+
+    /// What stands in the plugin's environment.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let Self { handshake, identity, multiplex, group, folder } = self;
+        let folder = folder.path().display().to_string();
+        let mut variables = vec![
+            (handshake.cookie_key(), handshake.cookie_value().to_owned()),
+            (handshake::MIN_PORT, PORTS.0.to_string()),
+            (handshake::MAX_PORT, PORTS.1.to_string()),
+            (handshake::PROTOCOL_VERSIONS, handshake.announced_versions()),
+            (handshake::UNIX_SOCKET_DIR, folder),
+            (handshake::SERVICES, "1".to_owned()),
+        ];
+        if *multiplex {
+            variables.push((handshake::MULTIPLEX_GRPC, "true".to_owned()));
+        }
+        if let Some(identity) = identity {
+            variables.push((handshake::CLIENT_CERT, identity.pem().to_owned()));
+        }
+        if let Some(group) = group {
+            variables.push((handshake::UNIX_SOCKET_GROUP, group.clone()));
+        }
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// What the plugin may leave behind.
+    pub(crate) fn sockets(&self, line: &Line) -> Sockets {
+        Sockets { _folder: self.folder.clone(), address: Some(line.address.clone()) }
+    }
+
+    /// Connects to the plugin that has answered with this line, as process `pid`. The
+    /// caller sets a limit of time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes the connection.
+    pub(crate) async fn connect(
+        self,
+        line: Line,
+        pid: u32,
+        plan: Plan,
+    ) -> Result<Connected, ConnectError> {
+        line.expect_version(&self.handshake.versions()).map_err(ConnectError::Line)?;
+        let tls = match (&self.identity, line.certificate) {
+            (None, None) => None,
+            (None, Some(_)) => return Err(ConnectError::UnwantedCertificate),
+            (Some(_), None) => return Err(ConnectError::NoCertificate),
+            (Some(ours), Some(theirs)) => {
+                Some(Tls::new(ours, CertificateDer::from(theirs)).map_err(ConnectError::Tls)?)
+            }
+        };
+        let multiplexed = self.multiplex && line.multiplexed == Some(true);
+        let reattach = match (multiplexed, &tls) {
+            (false, None) => Reattach::at(line.version, line.address.clone(), pid).ok(),
+            _ => None,
+        };
+        let is_tls = tls.is_some();
+        let connect = Connect {
+            address: line.address,
+            tls,
+            multiplexed,
+            folder: self.folder.path().to_owned(),
+            group: self.group,
+            shuts_down: true,
+            plan,
+        };
+        let broker = connect.connect().await?;
+        Ok(Connected { broker, version: line.version, multiplexed, tls: is_tls, reattach })
+    }
+}
+
+/// Connects to a plugin that runs already. The second must last as long as the first. The
+/// caller sets a limit of time.
+///
+/// # Cancel safety
+///
+/// Dropping it closes the connection.
+pub(crate) async fn reattach(
+    plugin: &Reattach,
+    plan: Plan,
+) -> Result<(Connected, Sockets), ConnectError> {
+    let folder = Arc::new(PrivateFolder::new(None).map_err(ConnectError::Socket)?);
+    let connect = Connect {
+        address: plugin.socket().clone(),
+        tls: None,
+        multiplexed: false,
+        folder: folder.path().to_owned(),
+        group: None,
+        shuts_down: !plugin.is_test(),
+        plan,
+    };
+    let broker = connect.connect().await?;
+    let version = plugin.protocol_version();
+    let reattach = Some(plugin.clone());
+    let sockets = Sockets { _folder: folder, address: None };
+    Ok((Connected { broker, version, multiplexed: false, tls: false, reattach }, sockets))
+}
+
+/// All that it takes to reach a plugin.
+struct Connect {
+    address: Address,
+    tls: Option<Tls>,
+    multiplexed: bool,
+    /// Where the sockets of this side go.
+    folder: PathBuf,
+    group: Option<String>,
+    /// Whether the plugin is told to end when the session does.
+    shuts_down: bool,
+    plan: Plan,
+}
+
+/// Why a plugin that was built on go-plugin cannot be connected to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
+    /// No certificate could be made for this side.
+    #[error("no certificate for TLS with the plugin")]
+    Certificate(#[source] CertificateError),
+    /// There is no place for sockets.
+    #[error("no place for sockets")]
+    Socket(#[source] SocketError),
+    /// The line with which the plugin says where it listens is not one that this host can
+    /// use.
+    #[error("the plugin does not say where it listens in a way that this host understands")]
+    Line(#[source] LineError),
     /// The host wants TLS; the plugin has answered without a certificate.
     #[error(
         "the plugin was asked for TLS and has answered without a certificate: it has TLS of its \
@@ -128,22 +289,21 @@ impl Connect {
     /// # Cancel safety
     ///
     /// Dropping it closes the connection.
-    pub(crate) async fn connect(self, weak: &WeakBroker) -> Result<Connected, ConnectError> {
-        let tls = self.tls()?;
-        let address = &self.line.address;
+    async fn connect(self) -> Result<Broker, ConnectError> {
+        let Plan { offers, limits, last_words, output, weak } = self.plan;
+        let address = &self.address;
         let not_there = |source| ConnectError::NotThere { address: address.to_string(), source };
         let io = socket::connect(address).await.map_err(not_there)?;
-        let multiplexed = self.multiplex && self.line.multiplexed == Some(true);
         let (outbound, messages) = mpsc::channel(OUTBOUND);
-        let paths = if multiplexed {
+        let paths = if self.multiplexed {
             Paths::Multiplexed(Multiplexed::new(Role::Host, outbound.clone()))
         } else {
             Paths::Classic(Classic::new(self.folder, self.group))
         };
         let core = Core::new(Parts {
             role: Role::Host,
-            limits: self.limits,
-            tls,
+            limits,
+            tls: self.tls,
             paths,
             peer_has_services: false,
             outbound,
@@ -153,7 +313,7 @@ impl Connect {
         let io = match &core.paths {
             Paths::Multiplexed(multiplexed) => {
                 multiplexed.start(&core, io);
-                // Nobody reaches it any more, nor need they.
+                // Go's never does it itself, and nobody can connect any more.
                 unlink(address);
                 multiplexed.open().await.map_err(ConnectError::Multiplexing)?
             }
@@ -163,41 +323,21 @@ impl Connect {
             Some(tls) => Box::new(tls.connect(io).await.map_err(ConnectError::Tls)?),
             None => io,
         };
-        let is_tls = core.tls.is_some();
         let http = connection::begin(io).await;
         let (http, driver) = http.map_err(|error| ConnectError::Http(error.into()))?;
         // It is empty until now.
         let _ = core.main.set(http.clone());
-        let last_words = self.last_words;
-        tokio::spawn(tracing::Instrument::in_current_span(live(
-            core.clone(),
-            http.clone(),
-            Box::pin(driver),
-            last_words,
-            self.shuts_down,
-        )));
         let end: Arc<dyn Dialect> = session;
         weak.set(&end);
         let broker = Broker::of(end);
-        core.register(Offered { offers: Arc::new(self.offers) }.erase(), Some(HOST_SERVICES));
+        let life = live(core.clone(), http.clone(), driver.boxed(), last_words, self.shuts_down);
+        tokio::spawn(life.in_current_span());
+        core.register(Offered { offers: Arc::new(offers) }.erase(), Some(HOST_SERVICES));
         core.paths.hand_out(&core, HOST_SERVICES);
-        let home = Home::new(messages);
-        core.spawn(talk(core.clone(), http.clone(), home));
-        core.spawn(read_output(http.clone(), self.output));
+        core.spawn(talk(core.clone(), http.clone(), Home::new(messages)));
+        core.spawn(read_output(http.clone(), output));
         check_health(http).await.map_err(ConnectError::NotServing)?;
-        Ok(Connected { broker, multiplexed, tls: is_tls })
-    }
-
-    fn tls(&self) -> Result<Option<Tls>, ConnectError> {
-        match (&self.identity, &self.line.certificate) {
-            (None, None) => Ok(None),
-            (None, Some(_)) => Err(ConnectError::UnwantedCertificate),
-            (Some(_), None) => Err(ConnectError::NoCertificate),
-            (Some(ours), Some(theirs)) => {
-                let theirs = CertificateDer::from(theirs.clone());
-                Tls::new(ours, theirs).map(Some).map_err(ConnectError::Tls)
-            }
-        }
+        Ok(broker)
     }
 }
 
