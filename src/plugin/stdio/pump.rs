@@ -13,9 +13,9 @@ use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::buffer::Buffers;
-use super::buffer::Lost;
-use super::buffer::Output;
+use crate::plugin::stdio::buffer::Buffers;
+use crate::plugin::stdio::buffer::Lost;
+use crate::plugin::stdio::buffer::Output;
 
 /// Bytes that are read at once: what a pipe holds by default on Linux.
 const READ: usize = 64 * 1024;

@@ -11,9 +11,9 @@ use std::task::Waker;
 use futures::StreamExt;
 use parking_lot::Mutex;
 
-use super::buffer::BUFFER;
 use super::*;
 use crate::goplugin::stdio::Channel;
+use crate::plugin::stdio::buffer::BUFFER;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 type Losses = Arc<Mutex<Vec<Lost>>>;

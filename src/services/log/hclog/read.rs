@@ -12,10 +12,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::Level;
 
-use super::key;
 use crate::services::log::Field;
 use crate::services::log::Record;
 use crate::services::log::Value;
+use crate::services::log::hclog::key;
 
 /// What a line that is not hclog's may begin with to have a level, as in
 /// go-plugin's `logStderr`.

@@ -9,11 +9,11 @@ use time::Duration;
 use time::OffsetDateTime;
 use tracing::Level;
 
-use super::key;
 use crate::services::log::Field;
 use crate::services::log::Record;
 use crate::services::log::Value;
 use crate::services::log::clip::MARK;
+use crate::services::log::hclog::key;
 
 /// The longest line, in bytes, with its newline. A go-plugin host reads 64 KiB
 /// at once and does not parse a line that is longer (`PluginLogBufferSize`).
@@ -131,8 +131,8 @@ fn fields(record: &Record) -> impl Iterator<Item = &Field> {
     let outer = record.spans.iter().flat_map(|span| &span.fields);
     let all = outer.chain(&record.fields).collect::<Vec<_>>();
     let mut seen = HashSet::new();
-    let mut last = all.into_iter().rev().filter(|field| seen.insert(&field.name));
-    let mut last = last.by_ref().collect::<Vec<_>>();
+    let last = all.into_iter().rev().filter(|field| seen.insert(&field.name));
+    let mut last = last.collect::<Vec<_>>();
     last.reverse();
     last.into_iter()
 }
