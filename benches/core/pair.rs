@@ -188,6 +188,7 @@ fn config(role: Role) -> Config {
             run: None,
             name: "bench".to_owned(),
             version: "1".to_owned(),
+            application_version: None,
             services: Vec::new(),
         },
         limits,

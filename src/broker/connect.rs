@@ -82,6 +82,7 @@ pub struct Builder {
     offers: Offers,
     hello_timeout: Duration,
     keep_alive: Option<(Duration, Duration)>,
+    application_version: Option<u32>,
     last_words: Option<LastWords>,
     span: tracing::Span,
     weak: WeakBroker,
@@ -126,6 +127,7 @@ impl Broker {
             offers: Offers::default(),
             hello_timeout: HELLO_TIMEOUT,
             keep_alive: None,
+            application_version: None,
             last_words: None,
             span: tracing::Span::none(),
             weak: WeakBroker::default(),
@@ -144,6 +146,13 @@ impl Builder {
     /// The identity of the plugin run. If both ends name one they must be equal.
     pub fn run(mut self, run: Uuid) -> Self {
         self.run = Some(run);
+        self
+    }
+
+    /// The version of the application's own protocol that this side has chosen of those
+    /// that it was offered. Not to be confused with the trunk's.
+    pub fn application_version(mut self, version: u32) -> Self {
+        self.application_version = Some(version);
         self
     }
 
@@ -281,6 +290,7 @@ impl Builder {
             run: self.run.map(Uuid::into_bytes),
             name: self.name.clone(),
             version: self.version.clone(),
+            application_version: self.application_version,
             services: self.offers.names().map(str::to_owned).collect(),
         }
     }

@@ -63,6 +63,9 @@ pub struct Peer {
     pub version: String,
     /// The identity of the plugin run, if it is known: the same at both ends.
     pub run: Option<Uuid>,
+    /// The version of the application's protocol that it has chosen, if it was offered
+    /// any.
+    pub application_version: Option<u32>,
     /// The services that it offers to this side, by name.
     pub services: Vec<String>,
 }
@@ -73,6 +76,7 @@ impl Peer {
             name: hello.name,
             version: hello.version,
             run: hello.run.map(Uuid::from_bytes),
+            application_version: hello.application_version,
             services: hello.services,
         }
     }

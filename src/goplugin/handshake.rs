@@ -18,6 +18,8 @@ pub(crate) const CLIENT_CERT: &str = "PLUGIN_CLIENT_CERT";
 pub(crate) const UNIX_SOCKET_DIR: &str = "PLUGIN_UNIX_SOCKET_DIR";
 /// The name or the number of the group that may use the plugin's sockets.
 pub(crate) const UNIX_SOCKET_GROUP: &str = "PLUGIN_UNIX_SOCKET_GROUP";
+/// Not go-plugin's: in which a host of this library says that its services can be dialled.
+pub(crate) const SERVICES: &str = "TRUNKLINE_SERVICES";
 
 /// All of them. Each is passed on by accident when a plugin is itself a host:
 /// a host removes them from the environment of a plugin before it sets its own,

@@ -12,7 +12,7 @@ mod control;
 mod handshake;
 pub(crate) mod host;
 mod life;
-mod line;
+pub(crate) mod line;
 mod multiplexed;
 mod mux;
 mod paths;
@@ -20,7 +20,7 @@ pub(crate) mod plugin;
 mod reattach;
 mod session;
 mod socket;
-mod stdio;
+pub(crate) mod stdio;
 mod tls;
 mod wire;
 

@@ -64,9 +64,6 @@ use crate::goplugin::wire::grpc_controller_server::GrpcController;
 use crate::goplugin::wire::grpc_controller_server::GrpcControllerServer;
 use crate::goplugin::wire::grpc_stdio_server::GrpcStdioServer;
 
-/// The variable in which a host of this library says that its services can be dialled.
-pub(crate) const SERVICES: &str = "TRUNKLINE_SERVICES";
-
 /// How long the host may take to hang up after it was told that the plugin ends. It does
 /// so as soon as it has the answer.
 const HANG_UP: Duration = Duration::from_millis(500);
@@ -105,7 +102,7 @@ impl Surroundings {
             client_certificate: get(handshake::CLIENT_CERT),
             socket_folder: get(handshake::UNIX_SOCKET_DIR).map(PathBuf::from),
             socket_group: get(handshake::UNIX_SOCKET_GROUP),
-            has_services: get(SERVICES).is_some(),
+            has_services: get(handshake::SERVICES).is_some(),
         }
     }
 

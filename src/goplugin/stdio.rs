@@ -1,11 +1,6 @@
 //! `GRPCStdio`: what a plugin writes to standard output and error while it
 //! serves, as a stream that the host reads. Both ends.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "used when go-plugin's hosts and plugins are there")
-)]
-
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -147,6 +147,43 @@ pub enum LaunchError {
         stderr_tail: String,
     },
 
+    /// The plugin was built on go-plugin, or is to be talked to as if, and cannot be
+    /// connected to.
+    #[cfg(feature = "goplugin")]
+    #[error(
+        "the plugin program {} was built on go-plugin and cannot be connected to{}",
+        .program.display(), LastLines(.stderr_tail)
+    )]
+    GoPlugin {
+        /// The program that was executed.
+        program: PathBuf,
+        /// What stands in the way, and whose fault it is.
+        source: crate::goplugin::ConnectError,
+        /// The last lines that it wrote to standard error.
+        stderr_tail: String,
+    },
+
+    /// The plugin was built on go-plugin, and the host does not expect that of it.
+    #[cfg(feature = "goplugin")]
+    #[error(
+        "the plugin program {} was built on go-plugin: give the handshake of its application \
+         to `Launch::go_plugin`", .program.display()
+    )]
+    IsGoPlugin {
+        /// The program that was executed.
+        program: PathBuf,
+    },
+
+    /// The plugin that was to be reattached to is not there.
+    #[cfg(feature = "goplugin")]
+    #[error("there is no process {pid} to reattach to: the plugin has ended")]
+    NotRunning {
+        /// The process that was named.
+        pid: u32,
+        /// What the system answered.
+        source: io::Error,
+    },
+
     /// The system refused to start a process, for a reason that lies neither
     /// with the program nor with the plugin: no memory, too many processes or
     /// open files, arguments that are too long.
@@ -157,6 +194,26 @@ pub enum LaunchError {
         /// What the system answered.
         source: io::Error,
     },
+}
+
+#[cfg(feature = "goplugin")]
+impl LaunchError {
+    /// The same error, with the last lines of standard error.
+    pub(super) fn with_tail(self, tail: String) -> Self {
+        match self {
+            Self::GoPlugin { program, source, .. } => {
+                Self::GoPlugin { program, source, stderr_tail: tail }
+            }
+            other => other,
+        }
+    }
+}
+
+#[cfg(not(feature = "goplugin"))]
+impl LaunchError {
+    pub(super) fn with_tail(self, _: String) -> Self {
+        self
+    }
 }
 
 /// What keeps the system from executing an existing program.

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use tokio::sync::oneshot;
 
-use crate::broker::Broker;
 use crate::goplugin::ConnectError;
 use crate::goplugin::Handshake;
 use crate::goplugin::LineError;
@@ -23,8 +22,8 @@ use crate::host::handle::Dialect;
 use crate::host::handle::Terms;
 use crate::host::output::Hooks;
 use crate::host::output::Relayed;
-use crate::services::log::HclogLines;
 use crate::services::log::LogService;
+use crate::services::log::hclog;
 
 /// That a plugin may be one that was built on go-plugin, and how it is talked to then:
 /// for [`Launch::go_plugin`](super::Launch::go_plugin).
@@ -136,7 +135,7 @@ impl Announced {
             }
             found.take().is_some_and(|found| found.send(Line::parse(line)).is_ok())
         };
-        let mut lines = HclogLines::default();
+        let mut lines = hclog::Lines::default();
         let stderr = move |line: &str| {
             log.take(lines.parse(line));
             true
@@ -161,32 +160,25 @@ impl Announced {
     pub(super) async fn connect(
         self,
         line: Result<Line, LineError>,
+        pid: u32,
         plan: Plan,
-    ) -> Option<Result<Met, ConnectError>> {
+    ) -> Option<Result<(Connected, Belongings), ConnectError>> {
         let invitation = self.invitation?;
         let line = match line {
             Ok(line) => line,
             Err(error) => return Some(Err(ConnectError::Line(error))),
         };
         let belongings = Belongings { _sockets: invitation.sockets(&line) };
-        let connected = invitation.connect(line, plan).await;
-        Some(connected.map(|connected| Met::of(connected, belongings)))
+        let connected = invitation.connect(line, pid, plan).await;
+        Some(connected.map(|connected| (connected, belongings)))
     }
 }
 
-/// A plugin that has been connected to.
-pub(super) struct Met {
-    pub(super) broker: Broker,
-    pub(super) terms: Terms,
-    pub(super) belongings: Belongings,
-}
-
-impl Met {
-    fn of(connected: Connected, belongings: Belongings) -> Self {
-        let Connected { broker, version, multiplexed, tls, reattach } = connected;
-        let dialect = Dialect::GoPlugin { multiplexed, tls };
-        let terms = Terms { dialect, version: Some(version), reattach };
-        Self { broker, terms, belongings }
+impl Terms {
+    pub(super) fn go_plugin(connected: &Connected) -> Self {
+        let Connected { version, multiplexed, tls, reattach, .. } = connected;
+        let dialect = Dialect::GoPlugin { multiplexed: *multiplexed, tls: *tls };
+        Self { dialect, version: Some(*version), reattach: reattach.clone() }
     }
 }
 

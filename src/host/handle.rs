@@ -11,6 +11,8 @@ use crate::broker::Broker;
 use crate::broker::Client;
 use crate::broker::SubChannel;
 use crate::error::Error;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::Reattach;
 use crate::host::application::PluginInfo;
 use crate::host::exit::Exit;
 use crate::host::runner;
@@ -31,9 +33,45 @@ pub struct PluginHandle {
     info: PluginInfo,
     pid: u32,
     broker: Broker,
+    terms: Terms,
     log: LogControl,
     requests: watch::Sender<Request>,
     ended: watch::Receiver<Option<PluginEnd>>,
+}
+
+/// How the two ends talk to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Trunkline's own: one trunk.
+    Native,
+    /// go-plugin's.
+    GoPlugin {
+        /// Whether all connections are streams of one.
+        multiplexed: bool,
+        /// Whether the connections are in TLS with certificates made for this run.
+        tls: bool,
+    },
+}
+
+/// What was agreed with a plugin when it started.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) dialect: Dialect,
+    pub(super) version: Option<u32>,
+    #[cfg(feature = "goplugin")]
+    pub(super) reattach: Option<Reattach>,
+}
+
+impl Terms {
+    pub(super) fn native(version: Option<u32>) -> Self {
+        Self {
+            dialect: Dialect::Native,
+            version,
+            #[cfg(feature = "goplugin")]
+            reattach: None,
+        }
+    }
 }
 
 /// How a plugin's life came to its end.
@@ -48,12 +86,18 @@ pub struct PluginEnd {
 }
 
 impl PluginHandle {
-    pub(super) fn new(info: PluginInfo, log: LogControl, running: Running, span: &Span) -> Self {
+    pub(super) fn new(
+        info: PluginInfo,
+        terms: Terms,
+        log: LogControl,
+        running: Running,
+        span: &Span,
+    ) -> Self {
         let (requests, asked) = watch::channel(Request::Run);
         let (end, ended) = watch::channel(None);
         let (broker, pid) = (running.broker.clone(), running.child.id());
         tokio::spawn(runner::run(running, asked, end).instrument(span.clone()));
-        Self { info, pid, broker, log, requests, ended }
+        Self { info, pid, broker, terms, log, requests, ended }
     }
 
     /// What the host calls the plugin.
@@ -70,6 +114,25 @@ impl PluginHandle {
     /// soon as the plugin has [ended](PluginHandle::ended).
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// How this host and the plugin talk to each other.
+    pub fn dialect(&self) -> Dialect {
+        self.terms.dialect
+    }
+
+    /// The version of the application's protocol that both speak, if the host names any:
+    /// the highest that is common.
+    pub fn version(&self) -> Option<u32> {
+        self.terms.version
+    }
+
+    /// What another host, or the next run of this one, needs to
+    /// [reattach](super::Host::reattach) to the plugin. Only for those that speak
+    /// go-plugin's dialect on connections of their own and without TLS.
+    #[cfg(feature = "goplugin")]
+    pub fn reattach_config(&self) -> Option<Reattach> {
+        self.terms.reattach.clone()
     }
 
     /// The trunk to the plugin.

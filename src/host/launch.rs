@@ -4,36 +4,27 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tonic::server::NamedService;
 use tracing::Instrument;
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::broker::Broker;
-use crate::broker::ConnectError;
-use crate::broker::EndReason;
-use crate::broker::Incompatible;
 use crate::broker::Limits;
-use crate::broker::LimitsError;
 use crate::broker::NATIVE_VARIABLE;
 use crate::broker::RUN_VARIABLE;
-use crate::broker::Role;
 use crate::host::application::Host;
-use crate::host::application::PluginInfo;
 use crate::host::command::PluginCommand;
 use crate::host::error::LaunchError;
+use crate::host::go_plugin::Announced;
+#[cfg(feature = "goplugin")]
+use crate::host::go_plugin::GoPlugin;
 use crate::host::handle::PluginHandle;
-use crate::host::output::OutputPump;
-use crate::host::process::Child;
 use crate::host::process::Process;
-use crate::host::runner;
-use crate::host::runner::Running;
 use crate::host::supervisor::StopPolicy;
-use crate::host::supervisor::UNKILLABLE_AFTER;
 use crate::services::log::LogService;
 use crate::services::state::StateService;
 
@@ -41,22 +32,20 @@ use crate::services::state::StateService;
 /// milliseconds, but a machine may be busy.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a plugin that has closed its trunk before the hello may take to exit,
-/// so that the error can say how it did.
-const EXIT_REPORT: Duration = Duration::from_millis(500);
-
 /// A plugin that is about to be launched. Made by [`Host::launch`].
 #[must_use = "nothing happens before `start`"]
 #[derive(Debug)]
 pub struct Launch {
-    host: Host,
-    name: Arc<str>,
-    command: PluginCommand,
-    grants: BTreeSet<String>,
-    limits: Limits,
-    start_timeout: Duration,
-    keep_alive: Option<(Duration, Duration)>,
-    policy: StopPolicy,
+    pub(super) host: Host,
+    pub(super) name: Arc<str>,
+    pub(super) command: PluginCommand,
+    pub(super) grants: BTreeSet<String>,
+    pub(super) limits: Limits,
+    pub(super) start_timeout: Duration,
+    pub(super) keep_alive: Option<(Duration, Duration)>,
+    pub(super) policy: StopPolicy,
+    #[cfg(feature = "goplugin")]
+    pub(super) go_plugin: Option<GoPlugin>,
 }
 
 impl Launch {
@@ -70,7 +59,32 @@ impl Launch {
             start_timeout: START_TIMEOUT,
             keep_alive: None,
             policy: StopPolicy::default(),
+            #[cfg(feature = "goplugin")]
+            go_plugin: None,
         }
+    }
+
+    /// Takes a plugin that was built on go-plugin, too: which of the two it is shows when
+    /// it starts. Everything else stays as it is, but that go-plugin's wire knows no
+    /// services of the host by name, so that the plugin is given numbers for those that it
+    /// may call; and no byte streams.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use trunkline::host::{Host, PluginCommand};
+    /// use trunkline::goplugin::Handshake;
+    ///
+    /// let host = Host::new("my-app", "1.0");
+    /// let command = PluginCommand::new("./plugin-go-grpc");
+    /// let handshake = Handshake::new("BASIC_PLUGIN", "hello").version(1);
+    /// let plugin = host.launch("kv", command).go_plugin(handshake).start().await?;
+    /// let channel = plugin.open("proto.KV")?; // for KvClient::new
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "goplugin")]
+    pub fn go_plugin(mut self, go_plugin: impl Into<GoPlugin>) -> Self {
+        self.go_plugin = Some(go_plugin.into());
+        self
     }
 
     /// Lets the plugin open a service that the host offers, by its full name.
@@ -128,138 +142,54 @@ impl Launch {
     /// Dropping the future kills the process.
     pub async fn start(self) -> Result<PluginHandle, LaunchError> {
         let program = self.command.program().to_owned();
-        self.limits.check().map_err(|source| limits(&program, source))?;
+        let check = self.limits.check();
+        check.map_err(|source| LaunchError::Limits { program: program.clone(), source })?;
         let run = Uuid::now_v7();
-        let announced = BTreeMap::from([
-            (OsString::from(NATIVE_VARIABLE), OsString::from("1")),
-            (OsString::from(RUN_VARIABLE), OsString::from(run.to_string())),
-        ]);
-        let process = Process::spawn(&self.command, announced).await?;
+        let mut environment = BTreeMap::from([(RUN_VARIABLE.into(), run.to_string().into())]);
+        let announced = self.announce(&program, &mut environment)?;
+        let with_trunk = self.offers_native();
+        if with_trunk {
+            environment.insert(NATIVE_VARIABLE.into(), "1".into());
+        }
+        let process = Process::spawn(&self.command, environment, with_trunk).await?;
         let pid = process.child.id();
-        let span = tracing::info_span!(parent: None, "plugin", name = &*self.name, pid, %run);
-        span.follows_from(Span::current());
+        let span = self.span(pid, run);
         // Boxed, for it is large and the caller's own future would be as large.
-        let connecting = Box::pin(self.connect(process, run, &span));
+        let connecting = Box::pin(self.connect(process, announced, run, &span));
         connecting.instrument(span.clone()).await
     }
 
-    async fn connect(
-        self,
-        process: Process,
-        run: Uuid,
-        span: &Span,
-    ) -> Result<PluginHandle, LaunchError> {
-        let Process { trunk, stdout, stderr, mut child } = process;
-        let output = OutputPump::start(stdout, stderr, span);
-        let log = LogService::new(self.host.sink.clone(), &*self.name);
-        let control = log.control();
-        let builder = Broker::builder(Role::Host);
-        let broker = builder.weak();
-        let info = PluginInfo { name: self.name.clone(), run, broker };
-        let grants = &self.grants;
-        let offers = self.host.offers_to(&info).service(log);
-        let (mut lost, last_words) = runner::last_words();
-        let mut builder = builder
-            .name(&self.host.name, &self.host.version)
-            .run(run)
-            .limits(self.limits.clone())
-            .offers(offers.granted(|name| grants.contains(name)))
-            .hello_timeout(self.start_timeout)
-            .span(span.clone())
-            .last_words(last_words);
-        if let Some((interval, patience)) = self.keep_alive {
-            builder = builder.keep_alive(interval, patience);
-        }
-        let connecting = builder.dial(trunk);
-        tokio::pin!(connecting);
-        let connected = tokio::select! {
-            biased;
-            connected = &mut connecting => connected,
-            // Lost before it was up: `failed` finds out why.
-            () = lost.asked() => {
-                lost.know_nothing();
-                (&mut connecting).await
-            }
-            // Whoever else holds its end of the trunk, the plugin is gone.
-            exit = child.wait() => {
-                lost.know_nothing();
-                // What it said before it died may still be on the way.
-                let rest = tokio::time::timeout(EXIT_REPORT, &mut connecting).await;
-                drop(rest);
-                let stderr_tail = end_of(output).await;
-                let program = self.command.program().to_owned();
-                return Err(LaunchError::ExitedBeforeHello { program, exit, stderr_tail });
-            }
-        };
-        match connected {
-            Ok(broker) => {
-                let running = Running { broker, child, output, lost, policy: self.policy };
-                Ok(PluginHandle::new(info, control, running, span))
-            }
-            Err(error) => Err(self.failed(error, child, output).await),
-        }
+    pub(super) fn span(&self, pid: u32, run: Uuid) -> Span {
+        let span = tracing::info_span!(parent: None, "plugin", name = &*self.name, pid, %run);
+        span.follows_from(Span::current());
+        span
     }
 
-    /// Finds out why there was no hello.
-    async fn failed(
-        self,
-        error: ConnectError,
-        mut child: Child,
-        output: OutputPump,
-    ) -> LaunchError {
-        let program = self.command.program().to_owned();
-        let exit = match &error {
-            // The end of the process explains the end of its trunk.
-            ConnectError::Carrier(carrier) if !carrier.is_peers_fault() => {
-                tokio::time::timeout(EXIT_REPORT, child.wait()).await.ok()
-            }
-            ConnectError::Ended(EndReason::Lost(_)) => {
-                tokio::time::timeout(EXIT_REPORT, child.wait()).await.ok()
-            }
-            _ => None,
-        };
-        if exit.is_none() {
-            end(&mut child).await;
-        }
-        let stderr_tail = end_of(output).await;
-        match (error, exit) {
-            (ConnectError::Timeout(after), _) => {
-                LaunchError::TimedOut { program, after, stderr_tail }
-            }
-            (
-                ConnectError::Ended(EndReason::Incompatible(Incompatible::Version {
-                    ours,
-                    theirs,
-                })),
-                _,
-            ) => {
-                LaunchError::Version { program, plugin: theirs.0..=theirs.1, host: ours.0..=ours.1 }
-            }
-            (_, Some(exit)) => LaunchError::ExitedBeforeHello { program, exit, stderr_tail },
-            (error, None) => {
-                LaunchError::NotAPlugin { program, source: Box::new(error), stderr_tail }
-            }
-        }
+    #[cfg(feature = "goplugin")]
+    fn announce(
+        &self,
+        program: &Path,
+        environment: &mut BTreeMap<OsString, OsString>,
+    ) -> Result<Announced, LaunchError> {
+        Announced::to(self.go_plugin.as_ref(), program, environment)
     }
-}
 
-/// Kills the process, and waits until it is gone.
-async fn end(child: &mut Child) {
-    if let Err(error) = child.signal(Signal::KILL) {
-        tracing::error!(%error, "a plugin that did not start cannot be killed");
+    #[cfg(feature = "goplugin")]
+    fn offers_native(&self) -> bool {
+        self.go_plugin.as_ref().is_none_or(GoPlugin::offers_native)
     }
-    if tokio::time::timeout(UNKILLABLE_AFTER, child.wait()).await.is_err() {
-        tracing::error!("a plugin that did not start was killed, and has not ended");
+
+    #[cfg(not(feature = "goplugin"))]
+    fn announce(
+        &self,
+        _: &Path,
+        _: &mut BTreeMap<OsString, OsString>,
+    ) -> Result<Announced, LaunchError> {
+        Ok(Announced)
     }
-}
 
-/// Ends the reading of the plugin's output; the last lines of standard error.
-async fn end_of(output: OutputPump) -> String {
-    let tail = output.tail();
-    output.stop().await;
-    tail.text()
-}
-
-fn limits(program: &std::path::Path, source: LimitsError) -> LaunchError {
-    LaunchError::Limits { program: program.to_owned(), source }
+    #[cfg(not(feature = "goplugin"))]
+    fn offers_native(&self) -> bool {
+        true
+    }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// The longest piece of a line that is handed on at once, in bytes. A longer
 /// line becomes several pieces, so that a plugin that writes without ever
 /// ending a line takes up no more memory than this.
-pub(crate) const LONGEST_PIECE: usize = 16 * 1024;
+pub(crate) const LONGEST_PIECE: usize = 64 * 1024;
 
 /// A line, or a piece of one that is longer than [`LONGEST_PIECE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

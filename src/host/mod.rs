@@ -15,8 +15,14 @@
 
 mod application;
 mod command;
+mod connecting;
 mod error;
 mod exit;
+#[cfg(feature = "goplugin")]
+mod go_plugin;
+#[cfg(not(feature = "goplugin"))]
+#[path = "no_go_plugin.rs"]
+mod go_plugin;
 mod handle;
 mod launch;
 mod lines;
@@ -37,6 +43,9 @@ pub use error::LaunchError;
 pub use error::PinObstacle;
 pub use exit::Exit;
 pub use exit::ProcessEnded;
+#[cfg(feature = "goplugin")]
+pub use go_plugin::GoPlugin;
+pub use handle::Dialect;
 pub use handle::PluginEnd;
 pub use handle::PluginHandle;
 pub use launch::Launch;

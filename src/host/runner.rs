@@ -11,6 +11,7 @@ use crate::broker::LastWords;
 use crate::broker::now;
 use crate::host::exit::Exit;
 use crate::host::exit::ProcessEnded;
+use crate::host::go_plugin::Belongings;
 use crate::host::handle::PluginEnd;
 use crate::host::output::OutputPump;
 use crate::host::process::Child;
@@ -29,6 +30,8 @@ pub(super) struct Running {
     pub(super) output: OutputPump,
     pub(super) lost: LostTrunk,
     pub(super) policy: StopPolicy,
+    /// What is removed when nothing of the plugin is left.
+    pub(super) belongings: Option<Belongings>,
 }
 
 /// How the driver of a trunk asks why its connection was lost, and is answered.
@@ -94,7 +97,7 @@ pub(super) async fn run(
     mut requests: watch::Receiver<Request>,
     ended: watch::Sender<Option<PluginEnd>>,
 ) {
-    let Running { broker, mut child, output, mut lost, policy } = running;
+    let Running { broker, mut child, output, mut lost, policy, belongings } = running;
     let mut supervisor = Supervisor::new(policy);
     let mut heard = Heard::default();
     let mut actions = Vec::new();
@@ -150,6 +153,7 @@ pub(super) async fn run(
     broker.gone().await;
     drop(child);
     output.stop().await;
+    drop(belongings);
     match end.exit {
         Some(exit) => tracing::info!(%exit, cause = ?end.cause, "the plugin has ended"),
         None => tracing::error!(cause = ?end.cause, "the plugin was killed, and has not ended"),

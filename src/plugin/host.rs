@@ -17,11 +17,19 @@ use crate::services::state::State;
 pub struct HostHandle {
     broker: WeakBroker,
     log: Log,
+    version: Option<u32>,
 }
 
 impl HostHandle {
-    pub(super) fn new(broker: WeakBroker, log: Log) -> Self {
-        Self { broker, log }
+    pub(super) fn new(broker: WeakBroker, log: Log, version: Option<u32>) -> Self {
+        Self { broker, log, version }
+    }
+
+    /// The version of the application's protocol to speak with this host: the highest that
+    /// both name. `None` if the plugin names none; see
+    /// [`Plugin::go_plugin`](super::Plugin::go_plugin).
+    pub fn version(&self) -> Option<u32> {
+        self.version
     }
 
     /// The host's log. Recording never waits; it works before the trunk is up.

@@ -18,6 +18,8 @@
 //! less than half the time, because no other thread has to be woken.
 
 mod connection;
+#[cfg(feature = "goplugin")]
+mod go_plugin;
 mod host;
 mod layer;
 mod orphan;

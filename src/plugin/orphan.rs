@@ -11,6 +11,8 @@ use std::time::Duration;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::net::Shutdown;
+#[cfg(feature = "goplugin")]
+use tokio::sync::watch;
 
 /// How long a plugin may take to end after its connection has: to finish what it
 /// writes to files of its own.
@@ -55,6 +57,92 @@ impl Drop for OrphanWatch {
         self.done.store(true, Ordering::SeqCst);
         // Wakes the thread. Fails only if the connection has ended already.
         let _ = rustix::net::shutdown(&*self.connection, Shutdown::Both);
+    }
+}
+
+/// Watches the process that started the plugin, for a host that has no connection to the
+/// plugin all the time, as go-plugin's: if it is gone and no host is connected, the plugin
+/// is to end. If it does not in time, the process is ended, whatever its runtime does.
+///
+/// Only on Linux; elsewhere nothing is watched. Dropping it ends the watch.
+#[cfg(feature = "goplugin")]
+#[derive(Debug)]
+pub(super) struct ParentWatch {
+    gone: watch::Receiver<bool>,
+    /// Its end wakes the thread.
+    _alive: io::PipeWriter,
+}
+
+#[cfg(feature = "goplugin")]
+impl ParentWatch {
+    /// `hosts` says how many are connected.
+    pub(super) fn start(hosts: watch::Receiver<usize>) -> io::Result<Self> {
+        let (over, alive) = io::pipe()?;
+        let (tell, gone) = watch::channel(false);
+        if let Some(parent) = open_parent()? {
+            let thread = thread::Builder::new().name("trunkline-orphan".to_owned());
+            thread.spawn(move || {
+                if !wait_for_parent(&parent, &over) {
+                    return;
+                }
+                tell.send_replace(true);
+                loop {
+                    let mut over = [PollFd::new(&over, PollFlags::IN)];
+                    let grace = rustix::event::Timespec::try_from(GRACE).ok();
+                    match rustix::event::poll(&mut over, grace.as_ref()) {
+                        Ok(0) if *hosts.borrow() == 0 => std::process::exit(EXIT_CODE),
+                        Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                        _ => return,
+                    }
+                }
+            })?;
+        }
+        Ok(Self { gone, _alive: alive })
+    }
+
+    /// Waits until the process that started the plugin is gone.
+    pub(super) async fn gone(&self) {
+        let mut gone = self.gone.clone();
+        if gone.wait_for(|gone| *gone).await.is_err() {
+            // Nothing is watched.
+            std::future::pending().await
+        }
+    }
+}
+
+/// The process that started this one. `None` if it is gone already, or is that of
+/// processes whose parent is gone.
+#[cfg(all(feature = "goplugin", target_os = "linux"))]
+fn open_parent() -> io::Result<Option<OwnedFd>> {
+    use rustix::process::PidfdFlags;
+
+    let Some(parent) = rustix::process::getppid().filter(|parent| !parent.is_init()) else {
+        return Ok(None);
+    };
+    let opened = match rustix::process::pidfd_open(parent, PidfdFlags::empty()) {
+        Ok(opened) => opened,
+        Err(rustix::io::Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    // If it ended in between, its number may be another's by now.
+    Ok((rustix::process::getppid() == Some(parent)).then_some(opened))
+}
+
+#[cfg(all(feature = "goplugin", not(target_os = "linux")))]
+fn open_parent() -> io::Result<Option<OwnedFd>> {
+    Ok(None)
+}
+
+/// Whether the parent is gone. `false` if the watch is over.
+#[cfg(feature = "goplugin")]
+fn wait_for_parent(parent: &OwnedFd, over: &io::PipeReader) -> bool {
+    loop {
+        let mut watched = [PollFd::new(parent, PollFlags::IN), PollFd::new(over, PollFlags::IN)];
+        match rustix::event::poll(&mut watched, None) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(_) => return watched[1].revents().is_empty(),
+        }
     }
 }
 

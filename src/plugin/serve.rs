@@ -1,5 +1,6 @@
 //! Serving as a plugin, from the first line of `main` to the last.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,9 +14,21 @@ use crate::broker::EndReason;
 use crate::broker::Limits;
 use crate::broker::Offers;
 use crate::broker::Role;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::Handshake;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::Reattach;
 use crate::plugin::connection;
 use crate::plugin::connection::Launched;
 use crate::plugin::connection::NotLaunched;
+#[cfg(feature = "goplugin")]
+use crate::plugin::go_plugin::Cookie;
+#[cfg(feature = "goplugin")]
+use crate::plugin::go_plugin::GoPlugin;
+#[cfg(feature = "goplugin")]
+use crate::plugin::go_plugin::NO_COOKIE;
+#[cfg(feature = "goplugin")]
+use crate::plugin::go_plugin::REFUSAL;
 use crate::plugin::host::HostHandle;
 use crate::plugin::layer::HostLogLayer;
 use crate::plugin::orphan::OrphanWatch;
@@ -34,6 +47,8 @@ pub struct Plugin {
     version: String,
     limits: Limits,
     log: Option<Log>,
+    #[cfg(feature = "goplugin")]
+    go_plugin: Option<GoPlugin>,
 }
 
 /// Why a plugin did not serve, or stopped doing so.
@@ -49,6 +64,15 @@ pub enum ServeError {
     /// The trunk broke.
     #[error("the trunk to the host ended")]
     Ended(#[source] EndReason),
+    /// The author has given no magic cookie to
+    /// [`Plugin::go_plugin`](super::Plugin::go_plugin).
+    #[cfg(feature = "goplugin")]
+    #[error("the plugin has no magic cookie, by which hosts of go-plugin are known")]
+    NoCookie,
+    /// The plugin cannot listen for the host, which was built on go-plugin.
+    #[cfg(feature = "goplugin")]
+    #[error("the plugin cannot listen for its host")]
+    Listen(#[source] crate::goplugin::ListenError),
     /// The system refused what a plugin needs.
     #[error("the system refused a signal handler or a thread")]
     System(#[source] std::io::Error),
@@ -57,7 +81,89 @@ pub enum ServeError {
 impl Plugin {
     /// A plugin of this name and version, which the host can show to people.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { name: name.into(), version: version.into(), limits: Limits::default(), log: None }
+        Self {
+            name: name.into(),
+            version: version.into(),
+            limits: Limits::default(),
+            log: None,
+            #[cfg(feature = "goplugin")]
+            go_plugin: None,
+        }
+    }
+
+    /// Serves hosts that were built on go-plugin, too: the same program, and the same
+    /// services. A host is known by the magic cookie in the environment; of the versions
+    /// that both name, the highest is spoken ([`HostHandle::version`]).
+    ///
+    /// Under such a host, what the program writes to standard output and error goes to the
+    /// host's streams for that; `tracing` events and the [log](HostHandle::log) become
+    /// lines of hclog; and a panic is logged as an error. The host's own services have no
+    /// names: it hands over numbers for [`Broker::dial`](crate::Broker::dial).
+    ///
+    /// ```no_run
+    /// # use std::process::ExitCode;
+    /// use trunkline::Offers;
+    /// use trunkline::goplugin::Handshake;
+    /// use trunkline::plugin::Plugin;
+    ///
+    /// # async fn main_() -> ExitCode {
+    /// Plugin::new("kv", "1.0")
+    ///     .go_plugin(Handshake::new("BASIC_PLUGIN", "hello").version(1))
+    ///     .serve(|_host| Offers::new()) // .service(KvServer::new(Kv))
+    ///     .await
+    /// # }
+    /// ```
+    #[cfg(feature = "goplugin")]
+    pub fn go_plugin(mut self, handshake: Handshake) -> Self {
+        let descriptors = Vec::new();
+        self.go_plugin = Some(GoPlugin { handshake, descriptors, outlives_host: false });
+        self
+    }
+
+    /// Describes the plugin's services to whoever asks gRPC's reflection, which go-plugin's
+    /// tools do: an encoded `FileDescriptorSet`, such as a build script writes. Call it
+    /// after [`go_plugin`](Self::go_plugin), once for each set.
+    #[cfg(feature = "goplugin")]
+    pub fn reflection(mut self, descriptors: impl Into<Vec<u8>>) -> Self {
+        if let Some(go_plugin) = &mut self.go_plugin {
+            go_plugin.descriptors.push(descriptors.into());
+        }
+        self
+    }
+
+    /// Lets the plugin outlive a host that was built on go-plugin, for the next to
+    /// reattach to, as go-plugin's own plugins do. By default it ends when the process
+    /// that started it is gone and no host is connected. Call it after
+    /// [`go_plugin`](Self::go_plugin).
+    #[cfg(feature = "goplugin")]
+    pub fn outlive_host(mut self) -> Self {
+        if let Some(go_plugin) = &mut self.go_plugin {
+            go_plugin.outlives_host = true;
+        }
+        self
+    }
+
+    /// Serves whatever host is told where, without one that has started it: for a plugin
+    /// in a debugger, or in a test (go-plugin's test mode). `ready` is given what the
+    /// hosts need; they take it as JSON in a variable of theirs, as in
+    /// `TF_REATTACH_PROVIDERS`. It ends when it is interrupted, or when a host ends it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ServeError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the plugin at once.
+    #[cfg(feature = "goplugin")]
+    pub async fn serve_standalone(
+        self,
+        services: impl FnOnce(HostHandle) -> Offers,
+        ready: impl FnOnce(&Reattach),
+    ) -> Result<(), ServeError> {
+        let log = self.log.unwrap_or_default();
+        let go_plugin = self.go_plugin.ok_or(ServeError::NoCookie)?;
+        go_plugin.serve_standalone(self.limits, log, services, ready).await
     }
 
     /// What the host may occupy in the plugin. Default [`Limits::default`].
@@ -87,10 +193,14 @@ impl Plugin {
     /// Dropping it ends the trunk at once.
     pub async fn serve(self, services: impl FnOnce(HostHandle) -> Offers) -> ExitCode {
         let (name, version) = (self.name.clone(), self.version.clone());
+        #[cfg(feature = "goplugin")]
+        let is_go_plugin = self.go_plugin.is_some();
+        #[cfg(not(feature = "goplugin"))]
+        let is_go_plugin = false;
         match self.try_serve(services).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                complain(&name, &version, &error);
+                complain(&name, &version, &error, is_go_plugin);
                 ExitCode::FAILURE
             }
         }
@@ -109,8 +219,18 @@ impl Plugin {
         self,
         services: impl FnOnce(HostHandle) -> Offers,
     ) -> Result<(), ServeError> {
-        let Launched { run, trunk, watched } =
-            connection::take().map_err(ServeError::NotLaunched)?;
+        let launched = connection::take();
+        #[cfg(feature = "goplugin")]
+        if let (Err(reason), Some(go_plugin)) = (&launched, &self.go_plugin) {
+            match go_plugin.cookie() {
+                Cookie::Missing => return Err(ServeError::NoCookie),
+                Cookie::Wrong => {
+                    tracing::debug!(%reason, "no host has started the plugin");
+                }
+                Cookie::Right => return self.serve_go_plugin(services).await,
+            }
+        }
+        let Launched { run, trunk, watched } = launched.map_err(ServeError::NotLaunched)?;
         let _watch = OrphanWatch::start(watched).map_err(ServeError::System)?;
         // Held: it is what keeps an interrupt from ending the process.
         let _interrupts = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
@@ -120,7 +240,14 @@ impl Plugin {
         if let Some(run) = run {
             builder = builder.run(run);
         }
-        let host = HostHandle::new(builder.weak(), log.clone());
+        #[cfg(feature = "goplugin")]
+        let version = self.go_plugin.as_ref().map(GoPlugin::version);
+        #[cfg(not(feature = "goplugin"))]
+        let version = None;
+        if let Some(version) = version {
+            builder = builder.application_version(version);
+        }
+        let host = HostHandle::new(builder.weak(), log.clone(), version);
         let offers = services(host);
         let broker = builder.offers(offers).accept(trunk).await.map_err(ServeError::Connect)?;
         let log_call = tokio::spawn(attach(broker.clone(), log.clone()));
@@ -133,6 +260,18 @@ impl Plugin {
             // The host is gone, which is no fault of the plugin; but it was not orderly.
             reason => Err(ServeError::Ended(reason)),
         }
+    }
+}
+
+#[cfg(feature = "goplugin")]
+impl Plugin {
+    async fn serve_go_plugin(
+        self,
+        services: impl FnOnce(HostHandle) -> Offers,
+    ) -> Result<(), ServeError> {
+        let log = self.log.unwrap_or_else(install_log);
+        let go_plugin = self.go_plugin.ok_or(ServeError::NoCookie)?;
+        go_plugin.serve(self.name, self.limits, log, services).await
     }
 }
 
@@ -158,12 +297,25 @@ async fn attach(broker: Broker, log: Log) {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what a program says that cannot run")]
-fn complain(name: &str, version: &str, error: &ServeError) {
-    eprintln!("{name} {version}: {error}");
+/// Says why the program does not run. Nobody may be there to hear it.
+fn complain(name: &str, version: &str, error: &ServeError, is_go_plugin: bool) {
+    let text = match error {
+        #[cfg(feature = "goplugin")]
+        ServeError::NotLaunched(NotLaunched::ByHand) if is_go_plugin => REFUSAL.to_owned(),
+        #[cfg(feature = "goplugin")]
+        ServeError::NoCookie => NO_COOKIE.to_owned(),
+        _ => explain(name, version, error),
+    };
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = is_go_plugin;
+}
+
+fn explain(name: &str, version: &str, error: &ServeError) -> String {
+    let mut text = format!("{name} {version}: {error}\n");
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        eprintln!("  because: {cause}");
+        text.push_str(&format!("  because: {cause}\n"));
         source = cause.source();
     }
+    text
 }

@@ -6,11 +6,6 @@
 //! descriptors 1 and 2 themselves are redirected, so that C code and child
 //! processes are heard as well.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "used when plugins serve go-plugin's hosts")
-)]
-
 mod buffer;
 mod pump;
 mod writer;

@@ -21,6 +21,8 @@ pub(crate) struct Hello {
     pub(crate) run: Option<[u8; 16]>,
     pub(crate) name: String,
     pub(crate) version: String,
+    /// Of the application's own protocol.
+    pub(crate) application_version: Option<u32>,
     pub(crate) services: Vec<String>,
 }
 

@@ -224,6 +224,7 @@ fn hello_to_wire(hello: Hello) -> wire::Hello {
         run: hello.run.map_or_else(Bytes::new, |run| Bytes::copy_from_slice(&run)),
         name: hello.name,
         version: hello.version,
+        application_version: hello.application_version,
         services: hello.services,
     }
 }
@@ -254,6 +255,7 @@ fn hello_from_wire(hello: wire::Hello) -> Result<Hello, Violation> {
         run,
         name: hello.name,
         version: hello.version,
+        application_version: hello.application_version,
         services: hello.services,
     })
 }

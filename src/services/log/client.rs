@@ -239,7 +239,6 @@ impl Log {
     /// Dropping the future loses nothing: a record that was not given to
     /// `write` is still in the queue.
     #[cfg(feature = "goplugin")]
-    #[cfg_attr(not(test), expect(dead_code, reason = "used when plugins serve go-plugin's hosts"))]
     pub(crate) fn write_to<W: FnMut(&Record) + Send>(
         &self,
         write: W,
@@ -254,7 +253,6 @@ impl Log {
 
     /// Sets what is recorded, as the host's log service would.
     #[cfg(feature = "goplugin")]
-    #[cfg_attr(not(test), expect(dead_code, reason = "used when plugins serve go-plugin's hosts"))]
     pub(crate) fn set_level(&self, level: LevelFilter) {
         self.shared.set_level(level);
     }

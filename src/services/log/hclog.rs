@@ -3,15 +3,6 @@
 //!
 //! A host reads them ([`Lines`]), a plugin writes them ([`line`]).
 
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "used when go-plugin's hosts and plugins are there"
-    )
-)]
-
 mod read;
 mod write;
 

@@ -148,6 +148,7 @@ pub fn hello(min_version: u32, max_version: u32) -> wire::Hello {
         }),
         name: "raw".to_owned(),
         version: "0".to_owned(),
+        application_version: None,
         services: vec!["demo.v1.Echo".to_owned()],
         ..wire::Hello::default()
     }

@@ -66,6 +66,7 @@ pub(super) fn config(role: Role, limits: Limits) -> Config {
             run: None,
             name: "test".to_owned(),
             version: "1".to_owned(),
+            application_version: None,
             services: Vec::new(),
         },
         limits,

@@ -1,0 +1,295 @@
+//! From a process that has just started to a plugin that serves.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::Instant;
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::broker::Broker;
+use crate::broker::Builder;
+use crate::broker::ConnectError;
+use crate::broker::EndReason;
+use crate::broker::Incompatible;
+use crate::broker::Offers;
+use crate::broker::Role;
+use crate::broker::WeakBroker;
+use crate::host::application::PluginInfo;
+use crate::host::error::LaunchError;
+use crate::host::exit::Exit;
+use crate::host::go_plugin::Announced;
+use crate::host::go_plugin::Belongings;
+use crate::host::handle::PluginHandle;
+use crate::host::handle::Terms;
+use crate::host::launch::Launch;
+use crate::host::output::OutputPump;
+use crate::host::process::Child;
+use crate::host::process::Process;
+use crate::host::runner;
+use crate::host::runner::LostTrunk;
+use crate::host::runner::Running;
+use crate::host::supervisor::UNKILLABLE_AFTER;
+use crate::services::log::LogService;
+
+/// How long a plugin that has closed its trunk before the hello may take to exit,
+/// so that the error can say how it did.
+const EXIT_REPORT: Duration = Duration::from_millis(500);
+
+/// How the first words of a plugin came out.
+enum Outcome {
+    /// It speaks.
+    Met(Met),
+    /// What it says is no hello.
+    Failed(ConnectError),
+    /// It has ended.
+    Exited(Exit),
+    /// What it says leads to nothing.
+    Refused(LaunchError),
+    /// It says nothing.
+    TimedOut,
+}
+
+/// A plugin that speaks.
+pub(super) struct Met {
+    pub(super) broker: Broker,
+    pub(super) terms: Terms,
+    pub(super) belongings: Option<Belongings>,
+    pub(super) lost: LostTrunk,
+}
+
+impl Launch {
+    pub(super) async fn connect(
+        self,
+        process: Process,
+        mut announced: Announced,
+        run: Uuid,
+        span: &Span,
+    ) -> Result<PluginHandle, LaunchError> {
+        let deadline = Instant::now() + self.start_timeout;
+        let Process { trunk, stdout, stderr, mut child } = process;
+        let log = LogService::new(self.host.sink.clone(), &*self.name);
+        let control = log.control();
+        let output = OutputPump::start(stdout, stderr, announced.hooks(log.clone()), span);
+        let builder = Broker::builder(Role::Host);
+        let info = PluginInfo { name: self.name.clone(), run, broker: builder.weak() };
+        let offers = self.offers(&info, log);
+        let builder = self.builder(builder, run, offers.clone(), span);
+        let weak = info.broker.clone();
+
+        let pid = child.id();
+        let met = async {
+            let native = async {
+                match trunk {
+                    Some(trunk) => dial(builder, trunk).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::pin!(native);
+            let line = tokio::select! {
+                biased;
+                line = announced.line() => line,
+                outcome = &mut native => match outcome {
+                    // One that does not speak natively may have closed its standard input.
+                    Outcome::Failed(_) if self.expects_another_dialect() => announced.line().await,
+                    outcome => return outcome,
+                },
+            };
+            self.meet(announced, line, pid, offers, &weak).await
+        };
+        let outcome = {
+            tokio::pin!(met);
+            tokio::select! {
+                biased;
+                outcome = &mut met => outcome,
+                // Whoever else holds its end of the trunk, the plugin is gone.
+                exit = child.wait() => {
+                    // What it said before it died may still be on the way.
+                    let rest = tokio::time::timeout(EXIT_REPORT, &mut met).await;
+                    drop(rest);
+                    Outcome::Exited(exit)
+                }
+                () = tokio::time::sleep_until(deadline) => Outcome::TimedOut,
+            }
+        };
+        let program = self.command.program().to_owned();
+        let error = match outcome {
+            Outcome::Met(Met { broker, terms, belongings, lost }) => {
+                let policy = self.policy;
+                let running = Running { broker, child, output, lost, policy, belongings };
+                return Ok(PluginHandle::new(info, terms, control, running, span));
+            }
+            Outcome::Exited(exit) => {
+                let stderr_tail = end_of(output).await;
+                return Err(LaunchError::ExitedBeforeHello { program, exit, stderr_tail });
+            }
+            Outcome::Failed(error) => error,
+            Outcome::TimedOut => ConnectError::Timeout(self.start_timeout),
+            Outcome::Refused(error) => {
+                end(&mut child).await;
+                return Err(error.with_tail(end_of(output).await));
+            }
+        };
+        Err(self.failed(error, child, output).await)
+    }
+
+    /// What the plugin may reach.
+    pub(super) fn offers(&self, info: &PluginInfo, log: LogService) -> Offers {
+        let offers = self.host.offers_to(info).service(log);
+        offers.granted(|name| self.grants.contains(name))
+    }
+
+    fn builder(&self, builder: Builder, run: Uuid, offers: Offers, span: &Span) -> Builder {
+        let builder = builder
+            .name(&self.host.name, &self.host.version)
+            .run(run)
+            .limits(self.limits.clone())
+            .offers(offers)
+            .hello_timeout(self.start_timeout)
+            .span(span.clone());
+        match self.keep_alive {
+            Some((interval, patience)) => builder.keep_alive(interval, patience),
+            None => builder,
+        }
+    }
+
+    /// Finds out why there was no hello.
+    async fn failed(
+        self,
+        error: ConnectError,
+        mut child: Child,
+        output: OutputPump,
+    ) -> LaunchError {
+        let program = self.command.program().to_owned();
+        let exit = match &error {
+            // The end of the process explains the end of its trunk.
+            ConnectError::Carrier(carrier) if !carrier.is_peers_fault() => {
+                tokio::time::timeout(EXIT_REPORT, child.wait()).await.ok()
+            }
+            ConnectError::Ended(EndReason::Lost(_)) => {
+                tokio::time::timeout(EXIT_REPORT, child.wait()).await.ok()
+            }
+            _ => None,
+        };
+        if exit.is_none() {
+            end(&mut child).await;
+        }
+        let stderr_tail = end_of(output).await;
+        match (error, exit) {
+            (ConnectError::Timeout(after), _) => {
+                LaunchError::TimedOut { program, after, stderr_tail }
+            }
+            (
+                ConnectError::Ended(EndReason::Incompatible(Incompatible::Version {
+                    ours,
+                    theirs,
+                })),
+                _,
+            ) => {
+                LaunchError::Version { program, plugin: theirs.0..=theirs.1, host: ours.0..=ours.1 }
+            }
+            (_, Some(exit)) => LaunchError::ExitedBeforeHello { program, exit, stderr_tail },
+            (error, None) => {
+                LaunchError::NotAPlugin { program, source: Box::new(error), stderr_tail }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "goplugin")]
+impl Launch {
+    fn expects_another_dialect(&self) -> bool {
+        self.go_plugin.is_some()
+    }
+
+    /// Connects to a plugin that was built on go-plugin.
+    async fn meet(
+        &self,
+        announced: Announced,
+        line: Result<crate::goplugin::line::Line, crate::goplugin::LineError>,
+        pid: u32,
+        offers: Offers,
+        weak: &WeakBroker,
+    ) -> Outcome {
+        let (lost, last_words) = runner::last_words();
+        let plan = crate::goplugin::host::Plan {
+            offers,
+            limits: self.limits.clone(),
+            last_words: Some(last_words),
+            output: crate::host::go_plugin::relay(),
+            weak: weak.clone(),
+        };
+        let program = self.command.program().to_owned();
+        match announced.connect(line, pid, plan).await {
+            Some(Ok((connected, belongings))) => Outcome::Met(Met {
+                terms: Terms::go_plugin(&connected),
+                broker: connected.broker,
+                belongings: Some(belongings),
+                lost,
+            }),
+            Some(Err(source)) => {
+                let stderr_tail = String::new();
+                Outcome::Refused(LaunchError::GoPlugin { program, source, stderr_tail })
+            }
+            None => Outcome::Refused(LaunchError::IsGoPlugin { program }),
+        }
+    }
+}
+
+#[cfg(not(feature = "goplugin"))]
+impl Launch {
+    fn expects_another_dialect(&self) -> bool {
+        false
+    }
+
+    async fn meet(
+        &self,
+        _: Announced,
+        line: crate::host::go_plugin::Line,
+        _: u32,
+        _: Offers,
+        _: &WeakBroker,
+    ) -> Outcome {
+        match line {}
+    }
+}
+
+/// Says hello on a trunk.
+async fn dial(builder: Builder, trunk: tokio::net::UnixStream) -> Outcome {
+    let (mut lost, last_words) = runner::last_words();
+    let connecting = builder.last_words(last_words).dial(trunk);
+    tokio::pin!(connecting);
+    let connected = tokio::select! {
+        biased;
+        connected = &mut connecting => connected,
+        // Lost before it was up: `failed` finds out why.
+        () = lost.asked() => {
+            lost.know_nothing();
+            (&mut connecting).await
+        }
+    };
+    match connected {
+        Ok(broker) => {
+            let terms = Terms::native(broker.peer().application_version);
+            Outcome::Met(Met { broker, terms, belongings: None, lost })
+        }
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+/// Kills the process, and waits until it is gone.
+async fn end(child: &mut Child) {
+    if let Err(error) = child.signal(Signal::KILL) {
+        tracing::error!(%error, "a plugin that did not start cannot be killed");
+    }
+    if tokio::time::timeout(UNKILLABLE_AFTER, child.wait()).await.is_err() {
+        tracing::error!("a plugin that did not start was killed, and has not ended");
+    }
+}
+
+/// Ends the reading of the plugin's output; the last lines of standard error.
+async fn end_of(output: OutputPump) -> String {
+    let tail = output.tail();
+    output.stop().await;
+    tail.text()
+}
