@@ -1,4 +1,5 @@
 //! go-plugin's wire, in both roles: a host that drives plugins built on
 //! hashicorp/go-plugin, and a plugin that runs under its hosts.
 
+mod mux;
 mod wire;
