@@ -64,6 +64,11 @@
 //! [`DIAL_LIMIT`] for everything, with the time in the queue and all repetitions; one
 //! [`PROBATION`] more if the stream was taken just before.
 
+#![cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "used when the broker session is there")
+)]
+
 mod accepting;
 mod dialing;
 

@@ -20,6 +20,8 @@
 //! A violation of flow control or of stream numbers is answered with a `GoAway`, and it is
 //! the peer that ends the session then; what is not yamux at all ends it here.
 
+#![cfg_attr(not(test), expect(dead_code, reason = "used when the broker session is there"))]
+
 use std::fmt;
 use std::future::poll_fn;
 use std::io;

@@ -1,6 +1,8 @@
 //! Dials ids over a yamux session: [`Dialing`] with a clock, a session and the control
 //! stream. Identity and order are decided there.
 
+#![cfg_attr(not(test), expect(dead_code, reason = "used when the broker session is there"))]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;

@@ -186,6 +186,57 @@ fn a_taken_stream_is_held_while_another_id_may_have_taken_it() {
 }
 
 #[test]
+fn a_third_id_that_took_a_stream_of_two_others_joins_their_round() {
+    let (mut dialing, now) = (Dialing::default(), start());
+    for id in [6, 7, 8] {
+        dialing.dial(id, now).unwrap();
+    }
+    dialing.on_time(now + PATIENCE);
+    let now = now + 2 * PATIENCE;
+    dialing.on_time(now);
+    dialing.on_ack(7, "", now);
+    let one = opened(&mut dialing);
+    dialing.on_ack(8, "", now);
+    let other = opened(&mut dialing);
+    dialing.on_taken(one, now);
+    dialing.on_taken(other, now);
+    assert_eq!(actions(&mut dialing), [Action::Reset(one), Action::Reset(other)]);
+    // 6 has one of the two, and the listener whose stream it was still waits.
+    dialing.on_ack(6, "", now);
+    let third = opened(&mut dialing);
+    dialing.on_taken(third, now);
+    dialing.on_time(now + PROBATION);
+    let reset_and_knock = actions(&mut dialing);
+    assert!(matches!(reset_and_knock.as_slice(), [Action::Reset(_), Action::Knock(_)]));
+}
+
+#[test]
+fn two_acknowledgements_of_one_id_are_a_round_of_two() {
+    let (mut dialing, now) = (Dialing::default(), start());
+    let cancelled = dialing.dial(7, now).unwrap();
+    dialing.cancel(cancelled, now);
+    let wanted = dialing.dial(7, now).unwrap();
+    let now = now + PATIENCE;
+    dialing.on_time(now);
+    assert_eq!(actions(&mut dialing), [Action::Knock(7), Action::Knock(7)]);
+    dialing.on_ack(7, "", now);
+    let one = opened(&mut dialing);
+    dialing.on_taken(one, now);
+    assert_eq!(actions(&mut dialing), []);
+    dialing.on_ack(7, "", now);
+    let other = opened(&mut dialing);
+    dialing.on_taken(other, now);
+    dialing.on_time(now + PROBATION);
+    let now = now + PATIENCE;
+    dialing.on_time(now);
+    assert_eq!(actions(&mut dialing), [Action::Reset(other), Action::Knock(7)]);
+    dialing.on_ack(7, "", now);
+    let stream = opened(&mut dialing);
+    dialing.on_taken(stream, now);
+    assert_eq!(actions(&mut dialing), [Action::Give(stream, wanted)]);
+}
+
+#[test]
 fn a_stream_that_is_not_taken_becomes_that_of_the_next_acknowledgement() {
     let (mut dialing, now) = (Dialing::default(), start());
     let dead = dialing.dial(7, now).unwrap();
