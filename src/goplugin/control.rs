@@ -5,7 +5,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
-use tonic::Status;
 use tonic::Streaming;
 
 use std::pin::Pin;
@@ -19,7 +18,7 @@ use crate::goplugin::wire::ConnInfo;
 pub(super) async fn listen(core: &Arc<Core>, mut incoming: Streaming<ConnInfo>) {
     loop {
         match incoming.message().await {
-            Ok(Some(info)) => core.paths.heard(core, info).await,
+            Ok(Some(info)) => core.paths.heard(info).await,
             Ok(None) => return,
             Err(status) => {
                 tracing::debug!(%status, "the stream of the peer's broker has ended");

@@ -6,86 +6,176 @@ use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::broker::Role;
 use crate::broker::dialects::Code;
 use crate::broker::dialects::StreamError;
+use crate::broker::dialects::now;
 use crate::error::Error;
+use crate::goplugin::accepting;
+use crate::goplugin::knock::Accepting;
+use crate::goplugin::knock::DialError;
+use crate::goplugin::knock::Inbound;
+use crate::goplugin::knock::Place;
 use crate::goplugin::mux;
 use crate::goplugin::mux::Session;
+use crate::goplugin::mux_dialer::MuxDialer;
+use crate::goplugin::paths::Paths;
 use crate::goplugin::session::Core;
 use crate::goplugin::socket::Io;
 use crate::goplugin::wire::ConnInfo;
+use crate::goplugin::wire::conn_info::Knock;
 
 /// One side of the broker.
 pub(super) struct Multiplexed {
     role: Role,
-    session: OnceLock<Session>,
+    accepting: Mutex<Accepting>,
+    outbound: mpsc::Sender<ConnInfo>,
+    /// There from when the connection is.
+    started: OnceLock<Started>,
     /// Takes the streams that nobody has knocked for: the host's own connections.
     main: OnceLock<Box<dyn Fn(Io) + Send + Sync>>,
 }
 
+struct Started {
+    session: Session,
+    dialer: MuxDialer,
+}
+
 impl Multiplexed {
-    pub(super) fn new(role: Role, _outbound: mpsc::Sender<ConnInfo>) -> Self {
-        Self { role, session: OnceLock::new(), main: OnceLock::new() }
+    /// Knocks and answers go to `outbound`.
+    pub(super) fn new(role: Role, outbound: mpsc::Sender<ConnInfo>) -> Self {
+        let place = if role == Role::Plugin { Place::Plugin } else { Place::Host };
+        Self {
+            role,
+            accepting: Mutex::new(Accepting::new(place)),
+            outbound,
+            started: OnceLock::new(),
+            main: OnceLock::new(),
+        }
     }
 
-    /// Streams that nobody has knocked for go here.
+    /// Streams that nobody has knocked for go here, in the plugin's role.
     pub(super) fn on_main(&self, take: impl Fn(Io) + Send + Sync + 'static) {
+        // Once in a session's life.
         let _ = self.main.set(Box::new(take));
     }
 
     /// Begins the session on its connection.
     pub(super) fn start(&self, core: &Arc<Core>, io: Io) {
-        let role = match self.role {
-            Role::Host => mux::Role::Client,
-            _ => mux::Role::Server,
-        };
-        let core = Arc::downgrade(core);
+        let role = if self.role == Role::Plugin { mux::Role::Server } else { mux::Role::Client };
+        let weak = Arc::downgrade(core);
         let session = Session::start(io, role, move |stream| {
-            if let Some(core) = core.upgrade()
-                && let super::paths::Paths::Multiplexed(this) = &core.paths
-                && let Some(main) = this.main.get()
+            if let Some(core) = weak.upgrade()
+                && let Paths::Multiplexed(this) = &core.paths
             {
-                main(Box::new(stream));
+                this.came(&core, stream);
             }
         });
-        let _ = self.session.set(session);
+        let dialer = MuxDialer::start(session.clone(), self.outbound.clone());
+        // Once in a session's life.
+        let _ = self.started.set(Started { session, dialer });
     }
 
-    /// A stream without a knock: the host's own connection.
+    /// A stream has come. Its order among the others is its identity, so this must not
+    /// wait.
+    fn came(&self, core: &Arc<Core>, stream: mux::Stream) {
+        let inbound = self.accepting.lock().on_stream(now());
+        match inbound {
+            Inbound::Id(id) => accepting::connected(core, id, Box::new(stream)),
+            Inbound::Main => {
+                if let Some(main) = self.main.get() {
+                    main(Box::new(stream));
+                }
+            }
+            Inbound::Nobody(id) => {
+                tracing::debug!(id, "reset a connection of the peer that nobody waits for");
+            }
+        }
+    }
+
+    /// A connection to the plugin's own server. Only one, before any other: go-plugin may
+    /// take a later one for what was knocked for.
     pub(super) async fn open(&self) -> io::Result<Io> {
-        match self.session.get() {
-            Some(session) => Ok(Box::new(session.open().await?)),
+        match self.started.get() {
+            Some(started) => Ok(Box::new(started.session.open().await?)),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     pub(super) async fn closed(&self) {
-        if let Some(session) = self.session.get() {
-            session.closed().await;
+        if let Some(started) = self.started.get() {
+            let end = started.session.closed().await;
+            tracing::debug!(%end, "the connection of the session has ended");
         }
     }
 
     pub(super) fn close(&self) {
-        if let Some(session) = self.session.get() {
-            session.close();
+        if let Some(started) = self.started.get() {
+            started.dialer.on_session_end();
+            started.session.close();
         }
     }
 
-    pub(super) fn accept(&self, _id: u32) {}
-
-    pub(super) fn unregister(&self, _id: u32) {}
-
-    pub(super) async fn dial(&self, _id: u32) -> Result<Io, Error> {
-        Err(StreamError::Peer(Code::Unknown).into())
+    pub(super) fn accept(&self, id: u32) {
+        if let Err(error) = self.accepting.lock().register(id) {
+            tracing::error!(id, ?error, "the peer cannot dial a service: there are too many");
+        }
     }
 
-    pub(super) async fn heard(&self, _core: &Core, _info: ConnInfo) {}
+    pub(super) fn unregister(&self, id: u32) {
+        self.accepting.lock().unregister(id);
+    }
 
-    pub(super) async fn speak(&self) {
-        std::future::pending().await
+    pub(super) async fn dial(&self, id: u32) -> Result<Io, Error> {
+        let Some(started) = self.started.get() else {
+            return Err(StreamError::Local(Code::Closed).into());
+        };
+        match started.dialer.dial(id).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => {
+                let code = match &error {
+                    DialError::Refused { .. } | DialError::NoAnswer { .. } => {
+                        StreamError::Peer(Code::Unknown)
+                    }
+                    DialError::TooMany | DialError::NoTurn { .. } => {
+                        StreamError::Local(Code::Limit)
+                    }
+                    DialError::NotTaken { .. } | DialError::SessionEnded => {
+                        StreamError::Peer(Code::Closed)
+                    }
+                };
+                Err(Error::from(code).because(error))
+            }
+        }
+    }
+
+    pub(super) async fn heard(&self, info: ConnInfo) {
+        let id = info.service_id;
+        match info.knock {
+            Some(Knock { ack: true, error, .. }) => {
+                if let Some(started) = self.started.get() {
+                    started.dialer.on_ack(id, &error);
+                }
+            }
+            Some(Knock { knock: true, .. }) => self.knocked(id).await,
+            _ => tracing::warn!(id, "the peer announces an address, though it multiplexes"),
+        }
+    }
+
+    /// Answers at once. Waits for room to do so: a peer that knocks without reading the
+    /// answers is not listened to any more.
+    async fn knocked(&self, id: u32) {
+        let answer = self.accepting.lock().on_knock(id, now());
+        if let Some(dropped) = answer.dropped {
+            tracing::debug!(id = dropped, "the peer has knocked and not connected");
+        }
+        let knock = Knock { knock: true, ack: true, error: answer.error };
+        let info = ConnInfo { service_id: id, knock: Some(knock), ..ConnInfo::default() };
+        // Fails when the session has ended.
+        let _ = self.outbound.send(info).await;
     }
 }
 

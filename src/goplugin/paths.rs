@@ -61,10 +61,10 @@ impl Paths {
     }
 
     /// Takes a message of the peer's broker.
-    pub(super) async fn heard(&self, core: &Core, info: ConnInfo) {
+    pub(super) async fn heard(&self, info: ConnInfo) {
         match self {
             Self::Classic(classic) => classic.heard(info),
-            Self::Multiplexed(multiplexed) => multiplexed.heard(core, info).await,
+            Self::Multiplexed(multiplexed) => multiplexed.heard(info).await,
         }
     }
 
@@ -72,7 +72,8 @@ impl Paths {
     pub(super) async fn speak(&self, core: &Core) {
         match self {
             Self::Classic(classic) => classic.speak(core).await,
-            Self::Multiplexed(multiplexed) => multiplexed.speak().await,
+            // It only answers, and dials.
+            Self::Multiplexed(_) => std::future::pending().await,
         }
     }
 
