@@ -3,6 +3,7 @@
 
 use std::error;
 use std::fmt;
+use std::sync::Arc;
 
 use tonic::Status;
 
@@ -24,7 +25,14 @@ use crate::broker::StreamError;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Error {
-    inner: StreamError,
+    inner: Inner,
+    cause: Option<Arc<dyn error::Error + Send + Sync>>,
+}
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Stream(StreamError),
+    Unsupported,
 }
 
 /// Whose doing an [`Error`] is.
@@ -66,6 +74,9 @@ pub enum Reason {
     Protocol,
     /// Metadata is larger than the peer takes.
     MetadataTooLong,
+    /// The dialect that the peer speaks has no such thing: go-plugin's has no byte
+    /// streams.
+    Unsupported,
     /// The trunk ended: [`Error::trunk_end`] says why.
     TrunkEnded,
 }
@@ -92,9 +103,26 @@ impl Error {
         StreamError::Local(Code::Closed).into()
     }
 
+    /// What the dialect that the peer speaks does not have.
+    #[cfg_attr(not(feature = "goplugin"), expect(dead_code, reason = "a trunk has everything"))]
+    pub(crate) fn unsupported() -> Self {
+        Self { inner: Inner::Unsupported, cause: None }
+    }
+
+    /// The same error, with what caused it as its source.
+    #[cfg_attr(
+        not(feature = "goplugin"),
+        expect(dead_code, reason = "a trunk's errors carry their cause already")
+    )]
+    pub(crate) fn because(mut self, cause: impl Into<Box<dyn error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into().into());
+        self
+    }
+
     /// What happened.
     pub fn reason(&self) -> Reason {
-        match &self.inner {
+        let Inner::Stream(error) = &self.inner else { return Reason::Unsupported };
+        match error {
             StreamError::Local(code) | StreamError::Peer(code) => match code {
                 Code::Cancelled => Reason::Cancelled,
                 Code::Unknown => Reason::Unknown,
@@ -115,7 +143,8 @@ impl Error {
 
     /// Whose doing it is.
     pub fn fault(&self) -> Fault {
-        match &self.inner {
+        let Inner::Stream(error) = &self.inner else { return Fault::Local };
+        match error {
             StreamError::Local(_) | StreamError::MetadataTooLong { .. } => Fault::Local,
             StreamError::Peer(_) | StreamError::Overrun => Fault::Peer,
             StreamError::Trunk(reason) => match reason {
@@ -142,13 +171,14 @@ impl Error {
                 | Reason::Unknown
                 | Reason::Denied
                 | Reason::MetadataTooLong
+                | Reason::Unsupported
         )
     }
 
     /// Why the trunk ended, if that is what happened.
     pub fn trunk_end(&self) -> Option<&EndReason> {
         match &self.inner {
-            StreamError::Trunk(reason) => Some(reason),
+            Inner::Stream(StreamError::Trunk(reason)) => Some(reason),
             _ => None,
         }
     }
@@ -157,7 +187,7 @@ impl Error {
     pub fn to_status(&self) -> Status {
         let code = match self.reason() {
             Reason::Cancelled => tonic::Code::Cancelled,
-            Reason::Unknown => tonic::Code::Unimplemented,
+            Reason::Unknown | Reason::Unsupported => tonic::Code::Unimplemented,
             Reason::Closed => tonic::Code::NotFound,
             Reason::Denied => tonic::Code::PermissionDenied,
             Reason::Limit | Reason::MetadataTooLong => tonic::Code::ResourceExhausted,
@@ -166,14 +196,17 @@ impl Error {
             Reason::Overrun | Reason::Failed | Reason::Protocol => tonic::Code::Internal,
         };
         let mut status = Status::new(code, self.to_string());
-        status.set_source(std::sync::Arc::new(self.clone()));
+        status.set_source(Arc::new(self.clone()));
         status
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (who, code) = match &self.inner {
+        let Inner::Stream(error) = &self.inner else {
+            return f.write_str("the dialect that the peer speaks has no such thing");
+        };
+        let (who, code) = match error {
             StreamError::Local(code) => ("this side", code),
             StreamError::Peer(code) => ("the peer", code),
             StreamError::Overrun => {
@@ -204,8 +237,11 @@ impl fmt::Display for Error {
 
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        if let Some(cause) = &self.cause {
+            return Some(&**cause);
+        }
         match &self.inner {
-            StreamError::Trunk(reason) => reason.source(),
+            Inner::Stream(StreamError::Trunk(reason)) => reason.source(),
             _ => None,
         }
     }
@@ -213,7 +249,7 @@ impl error::Error for Error {
 
 impl From<StreamError> for Error {
     fn from(inner: StreamError) -> Self {
-        Self { inner }
+        Self { inner: Inner::Stream(inner), cause: None }
     }
 }
 

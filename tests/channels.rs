@@ -170,7 +170,7 @@ async fn a_file_goes_through_a_byte_stream_and_comes_back_the_same() {
 #[tokio::test(start_paused = true)]
 async fn each_half_of_a_byte_stream_ends_by_itself() {
     let pair = pair().await;
-    let mut listener = pair.plugin.register_bytes();
+    let mut listener = pair.plugin.register_bytes().expect("open");
     let mut ours = pair.host.dial_bytes(listener.id().expect("registered")).expect("open");
     ours.write_all(b"question").await.expect("written");
     ours.shutdown().await.expect("ended");
@@ -191,7 +191,7 @@ async fn each_half_of_a_byte_stream_ends_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_byte_stream_that_is_dropped_without_its_end_is_never_taken_for_whole() {
     let pair = pair().await;
-    let mut listener = pair.plugin.register_bytes();
+    let mut listener = pair.plugin.register_bytes().expect("open");
     let mut ours = pair.host.dial_bytes(listener.id().expect("registered")).expect("open");
     ours.write_all(b"half of").await.expect("written");
     ours.flush().await.expect("sent");
@@ -207,7 +207,7 @@ async fn a_byte_stream_that_is_dropped_without_its_end_is_never_taken_for_whole(
 #[tokio::test(start_paused = true)]
 async fn a_byte_stream_that_nobody_listens_for_fails() {
     let pair = pair().await;
-    let listener = pair.plugin.register_bytes();
+    let listener = pair.plugin.register_bytes().expect("open");
     let id = listener.id().expect("registered");
     drop(listener);
     let mut stream = pair.host.dial_bytes(id).expect("open");
@@ -388,7 +388,7 @@ async fn the_trunk_lives_as_long_as_its_last_handle() {
 #[tokio::test(start_paused = true)]
 async fn when_the_trunk_ends_every_waiter_is_told_at_once() {
     let pair = pair().await;
-    let mut listener = pair.host.register_bytes();
+    let mut listener = pair.host.register_bytes().expect("open");
     let mut stream = pair.plugin.dial_bytes(listener.id().expect("registered")).expect("open");
     let mut client = pair.echo();
     let call = tokio::spawn(async move { client.hang(payload(1)).await });

@@ -67,7 +67,7 @@ async fn a_large_message_that_nobody_reads_keeps_no_other_from_being_sent() {
 #[tokio::test(start_paused = true)]
 async fn byte_streams_that_nobody_reads_keep_no_call_from_being_sent() {
     let pair = pair().await;
-    let mut listener = pair.plugin.register_bytes();
+    let mut listener = pair.plugin.register_bytes().expect("open");
     let id = listener.id().expect("registered");
     let mut held = Vec::new();
     for _ in 0..400 {
@@ -154,7 +154,7 @@ async fn what_is_registered_after_the_end_is_closed_at_once() {
     let pair = pair().await;
     pair.host.close();
     pair.host.closed().await;
-    let mut listener = pair.host.register_bytes();
+    let mut listener = pair.host.register_bytes().expect("open");
     assert!(listener.accept().await.is_none());
     let registration = pair.host.register(Echo::default().server());
     assert_eq!(pair.host.stats().registrations, 0);
@@ -167,7 +167,7 @@ fn the_end_of_the_runtime_of_a_trunk_is_told_on_every_other() {
     let (first, second) = (runtime(), runtime());
     let (pair, mut listener) = first.block_on(async {
         let pair = pair().await;
-        let listener = pair.host.register_bytes();
+        let listener = pair.host.register_bytes().expect("open");
         (pair, listener)
     });
     drop(first);
@@ -274,7 +274,7 @@ async fn on_several_threads_a_handler_that_blocks_its_thread_stalls_no_other_cal
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_always_finds_something_lets_others_have_their_turn() {
     let pair = pair().await;
-    let mut listener = pair.plugin.register_bytes();
+    let mut listener = pair.plugin.register_bytes().expect("open");
     let id = listener.id().expect("registered");
     let mut writer = pair.host.dial_bytes(id).expect("open");
     let mut reader = listener.accept().await.expect("opened");

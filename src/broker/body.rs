@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::mem::take;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -13,7 +14,7 @@ use http_body::Frame;
 use tokio::time::Sleep;
 use tonic::Status;
 
-use super::channel::ChannelHold;
+use super::channel::Channel;
 use super::metadata;
 use super::protocol::Code;
 use super::protocol::End;
@@ -48,7 +49,7 @@ enum State {
 struct Live {
     hold: StreamHold,
     deadline: Option<Pin<Box<Sleep>>>,
-    _channel: ChannelHold,
+    _channel: Arc<Channel>,
     /// What is registered for the span of the call ends with it.
     _scope: Option<CallScope>,
 }
@@ -80,7 +81,7 @@ impl Body {
     pub(super) fn live(
         hold: StreamHold,
         deadline: Option<Pin<Box<Sleep>>>,
-        channel: ChannelHold,
+        channel: Arc<Channel>,
         scope: Option<CallScope>,
     ) -> Self {
         Self { state: State::Live(Live { hold, deadline, _channel: channel, _scope: scope }) }

@@ -17,7 +17,6 @@ use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
 
 use super::body::StreamHold;
-use super::handle::Trunk;
 use super::protocol::Code;
 use super::protocol::End;
 use super::protocol::Part;
@@ -25,6 +24,7 @@ use super::protocol::Read;
 use super::protocol::StreamError;
 use super::registry::Registration;
 use super::registry::ServiceId;
+use super::trunk::Trunk;
 use crate::error::Error;
 
 /// A duplex stream of bytes between the two ends.

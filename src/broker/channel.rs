@@ -16,13 +16,14 @@ use http::StatusCode;
 use http_body::Body as HttpBody;
 use tokio::time::Sleep;
 use tonic::Status;
+use tonic::body::Body as TonicBody;
 use tonic::codegen::StdError;
 use tower_service::Service;
 
 use super::body::Body;
 use super::body::StreamHold;
 use super::context::CallContext;
-use super::handle::Trunk;
+use super::dialect::Line;
 use super::metadata;
 use super::outgoing::Outgoing;
 use super::outgoing::SendError;
@@ -34,6 +35,7 @@ use super::protocol::StreamKey;
 use super::registry::CallScope;
 use super::transport::Link;
 use super::transport::now;
+use super::trunk::Trunk;
 use crate::error::Error;
 
 /// A sub-channel of kind *calls*: makes gRPC calls to one service of the peer.
@@ -66,29 +68,13 @@ use crate::error::Error;
 /// the other end; a call whose first frame has not left leaves no trace there.
 #[derive(Clone, Debug)]
 pub struct SubChannel {
-    hold: ChannelHold,
+    line: Arc<dyn Line>,
     background: bool,
 }
 
-/// Keeps a channel open while it exists.
-#[derive(Clone, Debug)]
-pub(super) struct ChannelHold(Arc<Hold>);
-
-#[derive(Debug)]
-struct Hold {
-    trunk: Arc<Trunk>,
-    key: ChannelKey,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.trunk.link.close(self.key, Code::Done);
-    }
-}
-
 impl SubChannel {
-    pub(super) fn new(trunk: Arc<Trunk>, key: ChannelKey) -> Self {
-        Self { hold: ChannelHold(Arc::new(Hold { trunk, key })), background: false }
+    pub(super) fn new(line: Arc<dyn Line>) -> Self {
+        Self { line, background: false }
     }
 
     /// The same sub-channel, with calls that do not keep this end from counting as
@@ -105,8 +91,7 @@ impl SubChannel {
     /// or revoked it, or the trunk ended. A refusal takes a round trip, so that
     /// right after opening there is none.
     pub fn closed(&self) -> Option<Error> {
-        let Hold { trunk, key } = &*self.hold.0;
-        trunk.link.check_channel(*key).err().map(Error::from)
+        self.line.closed()
     }
 }
 
@@ -124,20 +109,49 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(call(self.hold.clone(), self.background, request))
+        self.line.clone().call(request.map(TonicBody::new), self.background)
     }
 }
 
-async fn call<B>(
-    channel: ChannelHold,
+/// A channel of a trunk, open while this exists.
+#[derive(Debug)]
+pub(super) struct Channel {
+    trunk: Arc<Trunk>,
+    key: ChannelKey,
+}
+
+impl Channel {
+    pub(super) fn new(trunk: Arc<Trunk>, key: ChannelKey) -> Self {
+        Self { trunk, key }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.trunk.link.close(self.key, Code::Done);
+    }
+}
+
+impl Line for Channel {
+    fn call(
+        self: Arc<Self>,
+        request: Request<TonicBody>,
+        background: bool,
+    ) -> BoxFuture<'static, Result<Response<Body>, Status>> {
+        Box::pin(call(self, background, request))
+    }
+
+    fn closed(&self) -> Option<Error> {
+        self.trunk.link.check_channel(self.key).err().map(Error::from)
+    }
+}
+
+async fn call(
+    channel: Arc<Channel>,
     background: bool,
-    request: Request<B>,
-) -> Result<Response<Body>, Status>
-where
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<StdError>,
-{
-    let link = &channel.0.trunk.link;
+    request: Request<TonicBody>,
+) -> Result<Response<Body>, Status> {
+    let link = &channel.trunk.link;
     let (mut parts, body) = request.into_parts();
     let scope = parts.extensions.remove::<CallScope>();
     let (mut call, deadline) = call_of(&parts, link)?;
@@ -186,14 +200,13 @@ where
 /// Sends the beginning of a call. Returns whether that was all of it.
 fn begin(
     cx: &mut Context<'_>,
-    channel: &ChannelHold,
+    channel: &Channel,
     call: Call,
     body: &mut Outgoing,
 ) -> Result<(StreamKey, bool), Status> {
-    let Hold { trunk, key } = &*channel.0;
     let part = body.first(cx)?;
     let all = part.end.is_some();
-    let stream = trunk.link.call(cx, *key, call, part);
+    let stream = channel.trunk.link.call(cx, channel.key, call, part);
     Ok((stream.map_err(|error| Error::from(error).to_status())?, all))
 }
 
@@ -210,11 +223,8 @@ fn call_of(parts: &http::request::Parts, link: &Link) -> Result<(Call, Option<In
     let mut deadline = own;
     if let Some(outer) = CallContext::current() {
         call.depth = outer.depth.saturating_add(1);
-        call.parent = outer.link.is_same(link).then_some(outer.stream);
-        deadline = match (own, outer.deadline) {
-            (Some(own), Some(outer)) => Some(own.min(outer)),
-            (own, outer) => own.or(outer),
-        };
+        call.parent = outer.stream_on(link);
+        deadline = outer.bounds(own);
     }
     call.timeout = deadline.map(|deadline| deadline.saturating_duration_since(now()));
     Ok((call, deadline))

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::body::StreamHold;
 use super::bytes::ByteStream;
+use super::dialect::Dialect;
 use super::handle::Broker;
-use super::handle::Trunk;
 use super::handle::WeakBroker;
 use super::offers::Offers;
 use super::protocol::ChannelKey;
@@ -42,6 +42,7 @@ use super::transport::Link;
 use super::transport::Phase;
 use super::transport::drive;
 use super::transport::now;
+use super::trunk::Trunk;
 
 pub(crate) use super::transport::LastWords;
 
@@ -243,7 +244,8 @@ impl Builder {
         let link = Link::new(config);
         let mut phase = link.phase();
         let trunk = Arc::new(Trunk::new(link.clone()));
-        self.weak.set(&trunk);
+        let end: Arc<dyn Dialect> = trunk.clone();
+        self.weak.set(&end);
         let services = Services {
             trunk: Arc::downgrade(&trunk),
             link: link.clone(),
@@ -255,7 +257,7 @@ impl Builder {
         // The sender lives in the link, which is here.
         let _ = phase.wait_for(|phase| !matches!(phase, Phase::Connecting)).await;
         match link.peer() {
-            Some(_) => Ok(Broker { trunk }),
+            Some(_) => Ok(Broker { end }),
             None => Err(match link.end_reason() {
                 EndReason::HelloTimeout => ConnectError::Timeout(self.hello_timeout),
                 reason => ConnectError::Ended(reason),
@@ -307,9 +309,9 @@ fn runtime_has_one_thread() -> bool {
 }
 
 impl Services {
-    fn find(&self, trunk: &Trunk, target: &Target) -> Result<(Taker, Option<u64>), Code> {
+    fn find(&self, trunk: &Trunk, target: &Target) -> Result<(Taker, Option<u32>), Code> {
         match target {
-            Target::Registered(id) => Ok((trunk.registry.find(*id)?, Some(*id))),
+            Target::Registered(id) => trunk.registry.find(*id).map(|(it, id)| (it, Some(id))),
             Target::Service(name) => match self.offers.find(name) {
                 Some(taker) => Ok((taker.clone(), None)),
                 None if self.offers.withholds(name) => Err(Code::Denied),

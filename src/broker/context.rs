@@ -39,8 +39,8 @@ task_local! {
 pub struct CallContext {
     pub(super) deadline: Option<Instant>,
     pub(super) depth: u32,
-    pub(super) link: Link,
-    pub(super) stream: StreamKey,
+    /// The stream of a trunk that the call came on, if it did.
+    pub(super) stream: Option<(Link, StreamKey)>,
 }
 
 impl CallContext {
@@ -57,6 +57,21 @@ impl CallContext {
     /// How many calls are above this one, across processes.
     pub fn depth(&self) -> u32 {
         self.depth
+    }
+
+    /// The deadline of a call that is made on behalf of this one: its own or this one's,
+    /// whichever is sooner.
+    pub(super) fn bounds(&self, own: Option<Instant>) -> Option<Instant> {
+        match (own, self.deadline) {
+            (Some(own), Some(outer)) => Some(own.min(outer)),
+            (own, outer) => own.or(outer),
+        }
+    }
+
+    /// The stream of this trunk that the call came on, if it is this one.
+    pub(super) fn stream_on(&self, link: &Link) -> Option<StreamKey> {
+        let (own, stream) = self.stream.as_ref()?;
+        own.is_same(link).then_some(*stream)
     }
 
     /// Runs a future as a part of this call.

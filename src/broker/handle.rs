@@ -7,25 +7,16 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::body::StreamHold;
 use super::bytes::ByteListener;
 use super::bytes::ByteStream;
-use super::bytes::backlog;
 use super::channel::SubChannel;
+use super::dialect::Dialect;
 use super::offers::Client;
-use super::protocol;
-use super::protocol::Code;
 use super::protocol::EndReason;
 use super::protocol::Hello;
-use super::protocol::Kind;
-use super::protocol::StreamError;
-use super::protocol::Target;
 use super::registry::Registration;
-use super::registry::Registry;
 use super::registry::ServiceId;
-use super::registry::Taker;
 use super::serving::Servable;
-use super::transport::Link;
 use super::transport::Phase;
 use super::transport::now;
 use crate::error::Error;
@@ -38,56 +29,26 @@ use crate::error::Error;
 /// trunk and holds that trunk's broker keeps it alive until it is unregistered.
 #[derive(Clone, Debug)]
 pub struct Broker {
-    pub(super) trunk: Arc<Trunk>,
-}
-
-/// What all handles of one end of a trunk share.
-#[derive(Debug)]
-pub(super) struct Trunk {
-    pub(super) link: Link,
-    pub(super) registry: Registry,
-    /// Known from the hello on, without which there is no broker.
-    peer: OnceLock<Peer>,
-}
-
-impl Drop for Trunk {
-    fn drop(&mut self) {
-        self.link.shut();
-    }
-}
-
-impl Trunk {
-    pub(super) fn new(link: Link) -> Self {
-        // Bytes of a v7 UUID that are drawn at random.
-        let [.., a, b, c] = Uuid::now_v7().into_bytes();
-        let registry = Registry::new(u32::from_be_bytes([0, a, b, c]));
-        Self { link, registry, peer: OnceLock::new() }
-    }
-
-    pub(super) fn unregister(&self, id: ServiceId) {
-        for channel in self.registry.remove(id) {
-            self.link.close(channel, Code::Closed);
-        }
-    }
+    pub(super) end: Arc<dyn Dialect>,
 }
 
 /// A handle of a trunk that does not keep it alive, and that exists before the
 /// trunk does: see [`Builder::weak`](super::Builder::weak).
 #[derive(Clone, Debug, Default)]
 pub struct WeakBroker {
-    trunk: Arc<OnceLock<Weak<Trunk>>>,
+    end: Arc<OnceLock<Weak<dyn Dialect>>>,
 }
 
 impl WeakBroker {
     /// The broker, while there is one: from just before the first call of the peer
     /// until the last other handle is dropped.
     pub fn upgrade(&self) -> Option<Broker> {
-        let trunk = self.trunk.get()?.upgrade()?;
-        Some(Broker { trunk })
+        let end = self.end.get()?.upgrade()?;
+        Some(Broker { end })
     }
 
-    pub(super) fn set(&self, trunk: &Arc<Trunk>) {
-        self.trunk.get_or_init(|| Arc::downgrade(trunk));
+    pub(crate) fn set(&self, end: &Arc<dyn Dialect>) {
+        self.end.get_or_init(|| Arc::downgrade(end));
     }
 }
 
@@ -106,7 +67,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn of(hello: Hello) -> Self {
+    pub(super) fn of(hello: Hello) -> Self {
         Self {
             name: hello.name,
             version: hello.version,
@@ -155,7 +116,7 @@ impl Broker {
     /// sub-channels, [`Reason::MetadataTooLong`](crate::Reason::MetadataTooLong) if the
     /// name is longer than the peer takes, [`Reason::TrunkEnded`](crate::Reason::TrunkEnded).
     pub fn open(&self, service: impl Into<String>) -> Result<SubChannel, Error> {
-        self.open_target(Target::Service(service.into()))
+        self.end.clone().open(service.into()).map(SubChannel::new)
     }
 
     /// Opens a sub-channel to the service of a generated client, which
@@ -178,7 +139,7 @@ impl Broker {
     /// calls with [`Reason::Unknown`](crate::Reason::Unknown), one whose
     /// registration is gone with [`Reason::Closed`](crate::Reason::Closed).
     pub fn dial(&self, id: impl Into<ServiceId>) -> Result<SubChannel, Error> {
-        self.open_target(Target::Registered(id.into().get()))
+        self.end.clone().dial(id.into()).map(SubChannel::new)
     }
 
     /// Opens a byte stream that the peer offers by name. What is written before a
@@ -188,7 +149,7 @@ impl Broker {
     ///
     /// As of [`Broker::open`], and [`Reason::GoingAway`](crate::Reason::GoingAway).
     pub fn open_bytes(&self, name: impl Into<String>) -> Result<ByteStream, Error> {
-        self.open_byte_stream(Target::Service(name.into()))
+        self.end.clone().open_bytes(name.into())
     }
 
     /// Opens a byte stream to a listener that the peer registered.
@@ -197,7 +158,7 @@ impl Broker {
     ///
     /// As of [`Broker::open_bytes`].
     pub fn dial_bytes(&self, id: impl Into<ServiceId>) -> Result<ByteStream, Error> {
-        self.open_byte_stream(Target::Registered(id.into().get()))
+        self.end.clone().dial_bytes(id.into())
     }
 
     /// Registers a service, for the peer to open by its id: a callback that
@@ -205,23 +166,24 @@ impl Broker {
     /// It can be opened from now on, any number of times, until the registration
     /// is dropped.
     pub fn register<S: Servable>(&self, service: S) -> Registration {
-        let id = self.trunk.registry.add(Taker::Calls(service.erase().0));
-        Registration::new(&self.trunk, id)
+        let id = self.end.register(service.erase());
+        Registration::new(&self.end, id)
     }
 
     /// Registers a listener for byte streams that the peer opens by its id. It
     /// holds back up to 128 that nobody has taken; one more is refused.
-    pub fn register_bytes(&self) -> ByteListener {
-        let (backlog, mut listener) = backlog(None);
-        let id = self.trunk.registry.add(Taker::Bytes(backlog));
-        listener.set_registration(Registration::new(&self.trunk, id));
-        listener
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Unsupported`](crate::Reason::Unsupported) if the dialect that the peer
+    /// speaks has no byte streams, as go-plugin's has none.
+    pub fn register_bytes(&self) -> Result<ByteListener, Error> {
+        self.end.clone().register_bytes()
     }
 
     /// What the peer said of itself.
     pub fn peer(&self) -> &Peer {
-        let hello = || self.trunk.link.peer().map(Peer::of).unwrap_or_default();
-        self.trunk.peer.get_or_init(hello)
+        self.end.peer()
     }
 
     /// Asks the peer for a sign of life and returns how long it took.
@@ -237,18 +199,14 @@ impl Broker {
     /// Safe.
     pub async fn ping(&self) -> Result<Duration, Error> {
         let start = now();
-        let answer = self.trunk.link.ping()?;
-        let answer = answer.ok_or(StreamError::Local(Code::Limit))?;
-        match answer.await {
-            Ok(()) => Ok(now().saturating_duration_since(start)),
-            Err(_) => Err(StreamError::Trunk(self.trunk.link.end_reason()).into()),
-        }
+        self.end.ping().await?;
+        Ok(now().saturating_duration_since(start))
     }
 
     /// Begins no new calls and accepts none, except those made on behalf of calls
     /// that run. Idempotent; returns at once.
     pub fn go_away(&self) {
-        self.trunk.link.go_away("going away");
+        self.end.go_away();
     }
 
     /// Waits until either side has said that it is going away, or the trunk ended.
@@ -274,7 +232,7 @@ impl Broker {
     /// A handle that does not keep the trunk alive: for a service that calls back
     /// on the trunk that it is served on.
     pub fn downgrade(&self) -> WeakBroker {
-        WeakBroker { trunk: Arc::new(OnceLock::from(Arc::downgrade(&self.trunk))) }
+        WeakBroker { end: Arc::new(OnceLock::from(Arc::downgrade(&self.end))) }
     }
 
     /// Waits until the connection under a trunk that has ended is closed: at most a
@@ -286,7 +244,7 @@ impl Broker {
     /// Ends the trunk because its owner knows that the peer is gone.
     #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "only hosts know more"))]
     pub(crate) fn lost(&self, cause: Arc<dyn std::error::Error + Send + Sync>) {
-        self.trunk.link.lost(EndReason::Lost(Some(cause)));
+        self.end.lost(cause);
     }
 
     /// Ends the trunk gracefully: begins nothing new, gives running calls `drain`
@@ -308,7 +266,7 @@ impl Broker {
 
     /// Ends the trunk at once: calls that run fail, at both ends, immediately.
     pub fn close(&self) {
-        self.trunk.link.shut();
+        self.end.shut();
     }
 
     /// Waits until the trunk has ended, and says why.
@@ -318,50 +276,27 @@ impl Broker {
     /// Safe.
     pub async fn closed(&self) -> EndReason {
         self.wait_for(|phase| matches!(phase, Phase::Ended | Phase::Closed)).await;
-        self.trunk.link.end_reason()
+        self.end_reason().unwrap_or(EndReason::Closed)
     }
 
     /// Why the trunk ended, if it has.
     pub fn end_reason(&self) -> Option<EndReason> {
-        self.trunk.link.ended()
+        self.end.ended()
     }
 
     /// What this end holds. All zero when nothing is open.
     pub fn stats(&self) -> Stats {
-        let (counts, buffered) = self.trunk.link.counts();
-        let (registrations, serving) = self.trunk.registry.counts();
-        Stats {
-            channels: counts.channels,
-            streams: counts.streams,
-            registrations,
-            serving,
-            buffered,
-            window_growth: counts.window_growth,
-        }
+        self.end.stats()
     }
 
     /// What has happened on the trunk so far.
     pub fn totals(&self) -> Totals {
-        let protocol::Totals { channels, calls } = self.trunk.link.totals();
-        Totals { channels, calls }
-    }
-
-    fn open_target(&self, target: Target) -> Result<SubChannel, Error> {
-        let (channel, _) = self.trunk.link.open(target, Kind::Calls)?;
-        Ok(SubChannel::new(self.trunk.clone(), channel))
-    }
-
-    fn open_byte_stream(&self, target: Target) -> Result<ByteStream, Error> {
-        let (_, stream) = self.trunk.link.open(target, Kind::Bytes)?;
-        let key = stream.ok_or(StreamError::Local(Code::Closed))?;
-        let hold =
-            StreamHold { link: self.trunk.link.clone(), key, on_drop: Some(Code::Cancelled) };
-        Ok(ByteStream::new(self.trunk.clone(), hold))
+        self.end.totals()
     }
 
     async fn wait_for(&self, reached: impl Fn(&Phase) -> bool) {
-        let mut phase = self.trunk.link.phase();
-        // The sender lives in the link, which this holds.
+        let mut phase = self.end.phase();
+        // The sender lives in what is behind this, which it holds.
         let _ = phase.wait_for(|phase| reached(phase)).await;
     }
 }

@@ -5,6 +5,7 @@ mod bytes;
 mod channel;
 mod connect;
 mod context;
+mod dialect;
 mod handle;
 mod metadata;
 mod offers;
@@ -13,6 +14,7 @@ mod protocol;
 mod registry;
 mod serving;
 mod transport;
+mod trunk;
 
 pub use body::Body;
 pub use bytes::ByteListener;

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::bytes::ByteBacklog;
-use super::handle::Trunk;
+use super::dialect::Dialect;
 use super::protocol::ChannelKey;
 use super::protocol::Code;
 use super::serving::Handler;
@@ -20,7 +20,9 @@ use super::serving::Handler;
 /// [`Broker::dial`](super::Broker::dial).
 ///
 /// It is worth nothing outside the trunk that it was given on: another trunk
-/// refuses it as unknown.
+/// refuses it as unknown. Those that this library gives out fit in 32 bits, so that
+/// they can travel in a `uint32`, where go-plugin's contracts have them: see
+/// [`Registration::number`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceId(u64);
 
@@ -36,6 +38,12 @@ impl From<u64> for ServiceId {
     /// given on the trunk is refused.
     fn from(number: u64) -> Self {
         Self(number)
+    }
+}
+
+impl From<u32> for ServiceId {
+    fn from(number: u32) -> Self {
+        Self(number.into())
     }
 }
 
@@ -59,18 +67,29 @@ impl fmt::Display for ServiceId {
 #[derive(Debug)]
 #[must_use = "dropping a registration closes the service"]
 pub struct Registration {
-    trunk: Weak<Trunk>,
+    end: Weak<dyn Dialect>,
     id: ServiceId,
 }
 
 impl Registration {
-    pub(super) fn new(trunk: &Arc<Trunk>, id: ServiceId) -> Self {
-        Self { trunk: Arc::downgrade(trunk), id }
+    pub(super) fn new(end: &Arc<dyn Dialect>, id: ServiceId) -> Self {
+        Self { end: Arc::downgrade(end), id }
     }
 
-    /// The id to hand to the peer.
+    /// The id to hand to the peer. Ask for it when the message is made that carries it:
+    /// a peer that was built on go-plugin is told of it now, and forgets it if it does
+    /// not dial within five seconds.
     pub fn id(&self) -> ServiceId {
+        if let Some(end) = self.end.upgrade() {
+            end.hand_out(self.id);
+        }
         self.id
+    }
+
+    /// The [id](Self::id) for a message that has a `uint32` for it.
+    pub fn number(&self) -> u32 {
+        // What is registered here is given numbers of 32 bits.
+        u32::try_from(self.id().get()).unwrap_or_default()
     }
 
     /// Gives the registration to a call: it lasts until the call is over, however
@@ -87,7 +106,7 @@ impl Registration {
     /// // The other end: ProgressClient::new(broker.dial(job.progress)?)
     /// ```
     pub fn for_call(self, extensions: &mut http::Extensions) -> ServiceId {
-        let id = self.id;
+        let id = self.id();
         let mut scope = extensions.remove::<CallScope>().unwrap_or_default();
         scope.0.push(Arc::new(self));
         extensions.insert(scope);
@@ -97,8 +116,8 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if let Some(trunk) = self.trunk.upgrade() {
-            trunk.unregister(self.id);
+        if let Some(end) = self.end.upgrade() {
+            end.unregister(self.id);
         }
     }
 }
@@ -116,10 +135,12 @@ pub(super) enum Taker {
 
 /// The ids and sub-channels of one trunk.
 ///
-/// An id is the trunk's tag (24 bits, drawn for each trunk) and a counter, so
-/// that an id of another trunk is told apart from one that is closed.
+/// Ids are counted in 32 bits, from a number that is drawn for each trunk, so that an
+/// id of another trunk is told apart from one that is closed, and is hardly ever one
+/// that is in use. When they are used up, after 2^32 registrations, those that have
+/// become free are given out again.
 pub(super) struct Registry {
-    tag: u64,
+    first: u32,
     state: Mutex<State>,
 }
 
@@ -128,7 +149,7 @@ struct State {
     /// The trunk has: nothing is kept any more.
     ended: bool,
     issued: u64,
-    entries: HashMap<u64, Entry, RandomState>,
+    entries: HashMap<u32, Entry, RandomState>,
     /// Handlers by the sub-channel of the peer that they serve.
     serving: HashMap<ChannelKey, Serving, RandomState>,
 }
@@ -140,35 +161,39 @@ struct Entry {
 
 struct Serving {
     handler: Arc<dyn Handler>,
-    id: Option<u64>,
+    id: Option<u32>,
 }
 
-/// Bits of the counter in an id: 2^40 registrations, a year at 30,000 a second.
-const COUNTER_BITS: u32 = 40;
-
 impl Registry {
-    pub(super) fn new(tag: u32) -> Self {
-        let tag = u64::from(tag & 0x00ff_ffff) << COUNTER_BITS;
-        Self { tag, state: Mutex::default() }
+    pub(super) fn new(first: u32) -> Self {
+        Self { first, state: Mutex::default() }
     }
 
     pub(super) fn add(&self, taker: Taker) -> ServiceId {
         let mut state = self.state.lock();
-        state.issued += 1;
-        let id = self.tag | state.issued;
+        let id = loop {
+            // The low 32 bits: it goes round.
+            let id = self.first.wrapping_add(state.issued as u32);
+            state.issued += 1;
+            // Zero is what a message says that has no id.
+            if id != 0 && !state.entries.contains_key(&id) {
+                break id;
+            }
+        };
         if state.ended {
             drop(state); // Before the taker: see `remove`.
         } else {
             state.entries.insert(id, Entry { taker, channels: HashSet::default() });
         }
-        ServiceId(id)
+        ServiceId(id.into())
     }
 
     /// Takes an id out. Returns the sub-channels that must be closed.
     pub(super) fn remove(&self, id: ServiceId) -> Vec<ChannelKey> {
         let (entry, serving) = {
             let mut state = self.state.lock();
-            let Some(entry) = state.entries.remove(&id.0) else { return Vec::new() };
+            let entry = u32::try_from(id.0).ok().and_then(|id| state.entries.remove(&id));
+            let Some(entry) = entry else { return Vec::new() };
             let serving = entry.channels.iter().map(|channel| state.serving.remove(channel));
             let serving: Vec<Option<Serving>> = serving.collect();
             state.shrink();
@@ -180,14 +205,13 @@ impl Registry {
     }
 
     /// Whom an id stands for.
-    pub(super) fn find(&self, id: u64) -> Result<Taker, Code> {
+    pub(super) fn find(&self, id: u64) -> Result<(Taker, u32), Code> {
+        let id = u32::try_from(id).map_err(|_| Code::Unknown)?;
         let state = self.state.lock();
         match state.entries.get(&id) {
-            Some(entry) => Ok(entry.taker.clone()),
+            Some(entry) => Ok((entry.taker.clone(), id)),
             None => {
-                let counter = id & ((1 << COUNTER_BITS) - 1);
-                let was_ours = id & !((1 << COUNTER_BITS) - 1) == self.tag;
-                let was_issued = was_ours && (1..=state.issued).contains(&counter);
+                let was_issued = u64::from(id.wrapping_sub(self.first)) < state.issued;
                 Err(if was_issued { Code::Closed } else { Code::Unknown })
             }
         }
@@ -198,7 +222,7 @@ impl Registry {
         &self,
         channel: ChannelKey,
         handler: Arc<dyn Handler>,
-        id: Option<u64>,
+        id: Option<u32>,
     ) -> Result<(), Code> {
         let mut state = self.state.lock();
         if let Some(id) = id {

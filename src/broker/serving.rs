@@ -138,7 +138,8 @@ pub(super) fn serve(
     // Held from here on: if the task is lost the peer hears that it failed.
     let mut hold = StreamHold { link: link.clone(), key: stream, on_drop: Some(Code::Failed) };
     let deadline = head.timeout.and_then(|timeout| now().checked_add(timeout));
-    let context = CallContext { deadline, depth: head.depth, link: link.clone(), stream };
+    let on = Some((link.clone(), stream));
+    let context = CallContext { deadline, depth: head.depth, stream: on };
     // The handler of a call that is over already does not begin.
     let Ok(whole) = link.request_body(stream) else { return };
     let body = match whole {

@@ -90,7 +90,7 @@ pub async fn bytes(job: &Job) -> Outcome {
         echo::call(worker, stream, job.call, length, cut).await?;
         return cut.map_or(Ok(()), |_| Err(Failure::Cut));
     }
-    let mut listener = job.end.broker.register_bytes();
+    let mut listener = job.end.broker.register_bytes()?;
     let mut client = job.client()?;
     let back = job.request(Back { call: job.call, callback: listener.id().map_or(0, u64::from) });
     let echo = async {
