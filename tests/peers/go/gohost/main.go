@@ -12,10 +12,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// Options are what the command line says.
+// launched is the plugin's process, as soon as it is known.
+var launched atomic.Int64
+
+// options are what the command line says.
 type options struct {
 	plugin    string
 	arguments []string
@@ -101,6 +107,10 @@ func main() {
 	case <-time.After(options.timeout + 5*time.Second):
 		err = fmt.Errorf("timed out after %s", options.timeout)
 		details = nil // it may still be written
+		// A plugin that is stopped would survive: go-plugin's Kill waits for its answer.
+		if pid := launched.Load(); pid != 0 {
+			_ = unix.Kill(int(pid), unix.SIGKILL)
+		}
 	}
 	result := result{
 		Scenario: options.scenario,

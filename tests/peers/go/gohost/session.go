@@ -136,6 +136,12 @@ func launch(options options) (*plugin.Client, *heard, error) {
 }
 
 func dispense(client *plugin.Client) (dispensed, error) {
+	if _, err := client.Start(); err != nil {
+		return dispensed{}, err
+	}
+	if attached := client.ReattachConfig(); attached != nil {
+		launched.Store(int64(attached.Pid))
+	}
 	protocol, err := client.Client()
 	if err != nil {
 		return dispensed{}, err
