@@ -104,6 +104,10 @@ func misbehave(mode string, config *plugin.ServeConfig) {
 		early(config)
 		return
 	}
+	if mode == "six-fields" || mode == "mux-false" {
+		// It cannot multiplex, so it does not.
+		_ = os.Unsetenv("PLUGIN_MULTIPLEX_GRPC")
+	}
 	change, rewrites := rewrite[mode]
 	then, follows := after[mode]
 	if !rewrites && !follows {
