@@ -15,6 +15,8 @@ use tokio::time::Sleep;
 use tonic::Status;
 
 use super::channel::Channel;
+#[cfg(feature = "goplugin")]
+use super::foreign::Reply;
 use super::metadata;
 use super::protocol::Code;
 use super::protocol::End;
@@ -44,6 +46,9 @@ enum State {
     /// It had arrived to its end before it was asked for.
     Whole(Whole),
     Live(Live),
+    /// Of a call that is on no trunk.
+    #[cfg(feature = "goplugin")]
+    Foreign(Box<Reply>),
 }
 
 struct Live {
@@ -88,6 +93,13 @@ impl Body {
     }
 }
 
+#[cfg(feature = "goplugin")]
+impl Body {
+    pub(super) fn foreign(reply: Reply) -> Self {
+        Self { state: State::Foreign(Box::new(reply)) }
+    }
+}
+
 impl Live {
     /// The next data or trailers; `None` at the end.
     fn poll_frame(
@@ -120,6 +132,8 @@ impl http_body::Body for Body {
             State::Ended => return Poll::Ready(None),
             State::Whole(whole) => whole_frame(whole),
             State::Live(live) => ready!(live.poll_frame(cx)),
+            #[cfg(feature = "goplugin")]
+            State::Foreign(reply) => return reply.poll_frame(cx),
         };
         if !matches!(&frame, Ok(Some(frame)) if frame.is_data()) {
             // Lets go of the stream, however long the body is held.
@@ -129,7 +143,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Ended)
+        match &self.state {
+            #[cfg(feature = "goplugin")]
+            State::Foreign(reply) => reply.is_end_stream(),
+            state => matches!(state, State::Ended),
+        }
     }
 }
 

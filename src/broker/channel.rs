@@ -230,7 +230,7 @@ fn call_of(parts: &http::request::Parts, link: &Link) -> Result<(Call, Option<In
     Ok((call, deadline))
 }
 
-fn timer(deadline: Instant) -> Pin<Box<Sleep>> {
+pub(super) fn timer(deadline: Instant) -> Pin<Box<Sleep>> {
     Box::pin(tokio::time::sleep_until(deadline.into()))
 }
 

@@ -1,10 +1,10 @@
 //! The broker: one end of a trunk, as applications and plugins hold it.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::Weak;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::bytes::ByteListener;
@@ -36,19 +36,20 @@ pub struct Broker {
 /// trunk does: see [`Builder::weak`](super::Builder::weak).
 #[derive(Clone, Debug, Default)]
 pub struct WeakBroker {
-    end: Arc<OnceLock<Weak<dyn Dialect>>>,
+    /// `None` before there is one.
+    end: Arc<Mutex<Option<Weak<dyn Dialect>>>>,
 }
 
 impl WeakBroker {
     /// The broker, while there is one: from just before the first call of the peer
     /// until the last other handle is dropped.
     pub fn upgrade(&self) -> Option<Broker> {
-        let end = self.end.get()?.upgrade()?;
+        let end = self.end.lock().as_ref()?.upgrade()?;
         Some(Broker { end })
     }
 
     pub(crate) fn set(&self, end: &Arc<dyn Dialect>) {
-        self.end.get_or_init(|| Arc::downgrade(end));
+        *self.end.lock() = Some(Arc::downgrade(end));
     }
 }
 
@@ -106,6 +107,12 @@ pub struct Totals {
 }
 
 impl Broker {
+    /// The broker of a dialect.
+    #[cfg(feature = "goplugin")]
+    pub(crate) fn of(end: Arc<dyn Dialect>) -> Self {
+        Self { end }
+    }
+
     /// Opens a sub-channel to a service that the peer offers by name. Opening is
     /// free: nothing is sent before the first call but with it, and nothing is
     /// waited for. A refusal shows as the failure of calls.
@@ -232,7 +239,7 @@ impl Broker {
     /// A handle that does not keep the trunk alive: for a service that calls back
     /// on the trunk that it is served on.
     pub fn downgrade(&self) -> WeakBroker {
-        WeakBroker { end: Arc::new(OnceLock::from(Arc::downgrade(&self.end))) }
+        WeakBroker { end: Arc::new(Mutex::new(Some(Arc::downgrade(&self.end)))) }
     }
 
     /// Waits until the connection under a trunk that has ended is closed: at most a

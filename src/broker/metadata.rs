@@ -93,6 +93,17 @@ pub(super) fn to_trailers(end: End) -> Result<Option<HeaderMap>, NotHttp> {
     Ok(Some(trailers))
 }
 
+/// The timeout of a request.
+#[cfg(feature = "goplugin")]
+pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(GRPC_TIMEOUT).and_then(parse_timeout)
+}
+
+#[cfg(feature = "goplugin")]
+pub(super) fn set_timeout(headers: &mut HeaderMap, timeout: Duration) {
+    headers.insert(GRPC_TIMEOUT, format_timeout(timeout));
+}
+
 fn to_headers(metadata: Metadata) -> Result<HeaderMap, NotHttp> {
     let fields = metadata.0.len() + 2;
     let mut headers = HeaderMap::try_with_capacity(fields).map_err(|_| NotHttp)?;

@@ -6,6 +6,8 @@ mod channel;
 mod connect;
 mod context;
 mod dialect;
+#[cfg(feature = "goplugin")]
+mod foreign;
 mod handle;
 mod metadata;
 mod offers;
@@ -55,3 +57,20 @@ pub(crate) const NATIVE_VARIABLE: &str = "TRUNKLINE_NATIVE";
 /// The variable in which a host names the run of a plugin: a UUID.
 #[cfg(any(feature = "host", feature = "plugin"))]
 pub(crate) const RUN_VARIABLE: &str = "TRUNKLINE_RUN";
+
+/// What another dialect is made of.
+#[cfg(feature = "goplugin")]
+pub(crate) mod dialects {
+    pub(crate) use super::dialect::Dialect;
+    pub(crate) use super::dialect::Line;
+    pub(crate) use super::foreign::call;
+    pub(crate) use super::foreign::is_nested;
+    pub(crate) use super::foreign::serve;
+    pub(crate) use super::foreign::serve_offered;
+    pub(crate) use super::protocol::Code;
+    pub(crate) use super::protocol::StreamError;
+    pub(crate) use super::serving::Erased;
+    pub(crate) use super::transport::LastWords;
+    pub(crate) use super::transport::Phase;
+    pub(crate) use super::transport::now;
+}

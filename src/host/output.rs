@@ -23,6 +23,16 @@ const CHUNK: usize = 16 * 1024;
 /// that goes on writing cannot keep the pump from ending.
 pub(crate) const MOST_DRAINED: usize = 1024 * 1024;
 
+/// Looks at a line before it becomes an event. Returns whether it has taken it.
+pub(crate) type Hook = Box<dyn FnMut(&str) -> bool + Send>;
+
+/// Who looks at lines before they become events.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    pub(crate) stdout: Option<Hook>,
+    pub(crate) stderr: Option<Hook>,
+}
+
 /// Reads a plugin's standard output and error for as long as it lives, so that
 /// a plugin never waits for its host to read what it writes.
 ///
@@ -45,10 +55,16 @@ pub(crate) struct OutputPump {
 
 impl OutputPump {
     /// Starts to read. Must be called in a tokio runtime.
-    pub(crate) fn start(stdout: pipe::Receiver, stderr: pipe::Receiver, span: &Span) -> Self {
+    pub(crate) fn start(
+        stdout: pipe::Receiver,
+        stderr: pipe::Receiver,
+        hooks: Hooks,
+        span: &Span,
+    ) -> Self {
         let (stop, stopped) = watch::channel(());
         let tail = Tail::default();
-        let (out, err) = (Sink::Stdout, Sink::Stderr(tail.clone()));
+        let out = Sink { pipe: Pipe::Stdout, hook: hooks.stdout };
+        let err = Sink { pipe: Pipe::Stderr(Some(tail.clone())), hook: hooks.stderr };
         let stdout = pump(stdout, out, stopped.clone()).instrument(span.clone());
         let stderr = pump(stderr, err, stopped).instrument(span.clone());
         Self { stop, stdout: tokio::spawn(stdout), stderr: tokio::spawn(stderr), tail }
@@ -78,36 +94,78 @@ impl OutputPump {
 }
 
 /// Where the lines of one pipe go.
-enum Sink {
+struct Sink {
+    pipe: Pipe,
+    hook: Option<Hook>,
+}
+
+enum Pipe {
     Stdout,
-    Stderr(Tail),
+    Stderr(Option<Tail>),
 }
 
 impl Sink {
-    fn take(&self, piece: Piece<'_>) {
+    fn take(&mut self, piece: Piece<'_>) {
         let line = printable(piece.bytes);
+        if let Pipe::Stderr(Some(tail)) = &self.pipe {
+            tail.push(&line);
+        }
+        if self.hook.as_mut().is_some_and(|hook| hook(&line)) {
+            return;
+        }
         let continues = match piece.end {
             PieceEnd::Continues => Some(true),
             PieceEnd::Newline | PieceEnd::CarriageReturnNewline | PieceEnd::Nothing => None,
         };
-        match self {
-            Self::Stdout => {
+        match self.pipe {
+            Pipe::Stdout => {
                 tracing::info!(target: "trunkline::plugin::stdout", continues, "{line}");
             }
-            Self::Stderr(tail) => {
-                tail.push(&line);
+            Pipe::Stderr(_) => {
                 tracing::info!(target: "trunkline::plugin::stderr", continues, "{line}");
             }
         }
     }
 }
 
-async fn pump(pipe: pipe::Receiver, sink: Sink, mut stopped: watch::Receiver<()>) {
+/// What a plugin writes to its standard output or error and sends over its connection:
+/// logged as what comes out of its pipes is.
+#[cfg(feature = "goplugin")]
+pub(crate) struct Relayed {
+    lines: LineSplitter,
+    sink: Sink,
+}
+
+#[cfg(feature = "goplugin")]
+impl Relayed {
+    pub(crate) fn stdout() -> Self {
+        Self { lines: LineSplitter::default(), sink: Sink { pipe: Pipe::Stdout, hook: None } }
+    }
+
+    pub(crate) fn stderr() -> Self {
+        let sink = Sink { pipe: Pipe::Stderr(None), hook: None };
+        Self { lines: LineSplitter::default(), sink }
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.lines.push(bytes, |piece| self.sink.take(piece));
+    }
+}
+
+/// The last line, which has no end.
+#[cfg(feature = "goplugin")]
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        self.lines.finish(|piece| self.sink.take(piece));
+    }
+}
+
+async fn pump(pipe: pipe::Receiver, mut sink: Sink, mut stopped: watch::Receiver<()>) {
     let mut lines = LineSplitter::default();
     let mut buffer = vec![0; CHUNK];
     let end = tokio::select! {
-        end = read_to_end(&pipe, &mut lines, &sink, &mut buffer) => end,
-        _ = stopped.changed() => drain(&pipe, &mut lines, &sink, &mut buffer),
+        end = read_to_end(&pipe, &mut lines, &mut sink, &mut buffer) => end,
+        _ = stopped.changed() => drain(&pipe, &mut lines, &mut sink, &mut buffer),
     };
     if let Err(error) = end {
         tracing::warn!(%error, "a plugin's output cannot be read any more");
@@ -118,7 +176,7 @@ async fn pump(pipe: pipe::Receiver, sink: Sink, mut stopped: watch::Receiver<()>
 async fn read_to_end(
     pipe: &pipe::Receiver,
     lines: &mut LineSplitter,
-    sink: &Sink,
+    sink: &mut Sink,
     buffer: &mut [u8],
 ) -> io::Result<()> {
     loop {
@@ -136,7 +194,7 @@ async fn read_to_end(
 fn drain(
     pipe: impl AsFd,
     lines: &mut LineSplitter,
-    sink: &Sink,
+    sink: &mut Sink,
     buffer: &mut [u8],
 ) -> io::Result<()> {
     let mut drained = 0;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::Child as StdChild;
 use std::sync::Arc;
@@ -30,8 +31,8 @@ use crate::host::start::start;
 #[derive(Debug)]
 pub(crate) struct Process {
     /// The host's end of the trunk. The plugin's end is its standard input and
-    /// is held by nobody else.
-    pub(crate) trunk: UnixStream,
+    /// is held by nobody else. `None` if the plugin was not given one.
+    pub(crate) trunk: Option<UnixStream>,
     pub(crate) stdout: pipe::Receiver,
     pub(crate) stderr: pipe::Receiver,
     pub(crate) child: Child,
@@ -45,7 +46,8 @@ const SOCKET_BUFFER: usize = 64 * 1024;
 
 impl Process {
     /// Starts the plugin. `announced` are variables that tell it about its
-    /// host; they win over what the command sets.
+    /// host; they win over what the command sets. Without a trunk, its standard
+    /// input is empty.
     ///
     /// Everything that blocks is done on a thread of its own, which lives as
     /// long as the child does (see [`keep`]). Must be called in a tokio runtime.
@@ -56,14 +58,14 @@ impl Process {
     pub(crate) async fn spawn(
         command: &PluginCommand,
         announced: BTreeMap<OsString, OsString>,
+        with_trunk: bool,
     ) -> Result<Self, LaunchError> {
         let failed = |source| LaunchError::Spawn { program: command.program().to_owned(), source };
-        let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
-        ours.set_nonblocking(true).map_err(failed)?;
-        for end in [&ours, &theirs] {
-            set_socket_send_buffer_size(end, SOCKET_BUFFER).map_err(|it| failed(it.into()))?;
-        }
-        let order = Order { command: command.clone(), announced, trunk: theirs.into() };
+        let (ours, theirs) = match with_trunk {
+            true => trunk().map(|(ours, theirs)| (Some(ours), Some(theirs))).map_err(failed)?,
+            false => (None, None),
+        };
+        let order = Order { command: command.clone(), announced, trunk: theirs };
 
         let (born, birth) = oneshot::channel();
         let keeper = thread::Builder::new().name("trunkline-plugin".to_owned());
@@ -74,12 +76,22 @@ impl Process {
         };
         let Born { child, stdout, stderr } = birth?;
         Ok(Self {
-            trunk: UnixStream::from_std(ours).map_err(failed)?,
+            trunk: ours.map(UnixStream::from_std).transpose().map_err(failed)?,
             stdout: reader(stdout).map_err(failed)?,
             stderr: reader(stderr).map_err(failed)?,
             child,
         })
     }
+}
+
+/// The host's end of a trunk, and the plugin's.
+fn trunk() -> io::Result<(StdUnixStream, OwnedFd)> {
+    let (ours, theirs) = StdUnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    for end in [&ours, &theirs] {
+        set_socket_send_buffer_size(end, SOCKET_BUFFER)?;
+    }
+    Ok((ours, theirs.into()))
 }
 
 fn reader(pipe: Option<impl Into<std::os::fd::OwnedFd>>) -> io::Result<pipe::Receiver> {

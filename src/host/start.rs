@@ -41,7 +41,7 @@ pub(crate) struct Order {
     /// Variables that tell the plugin about its host. They win over all others.
     pub(crate) announced: BTreeMap<OsString, OsString>,
     /// The plugin's end of the trunk, which becomes its standard input.
-    pub(crate) trunk: OwnedFd,
+    pub(crate) trunk: Option<OwnedFd>,
 }
 
 /// Starts the child, in a process group of its own, with pipes as its standard
@@ -66,7 +66,7 @@ pub(crate) fn start(order: Order) -> Result<Child, LaunchError> {
         .args(command.arguments())
         .env_clear()
         .envs(environment)
-        .stdin(Stdio::from(trunk))
+        .stdin(trunk.map_or_else(Stdio::null, Stdio::from))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A Ctrl-C in the host's terminal is for the host, which then stops its

@@ -22,6 +22,8 @@ mod host;
 mod layer;
 mod orphan;
 mod serve;
+#[cfg(feature = "goplugin")]
+mod stdio;
 
 pub use connection::NotLaunched;
 pub use host::HostHandle;

@@ -101,9 +101,9 @@ fn pumped() -> (OutputPump, PipeWriter, PipeWriter) {
 
 async fn run(script: &str) -> (Child, OutputPump) {
     let command = PluginCommand::new("/bin/sh").args(["-c", script]);
-    let process = soon(Process::spawn(&command, BTreeMap::new())).await.unwrap();
+    let process = soon(Process::spawn(&command, BTreeMap::new(), true)).await.unwrap();
     let span = tracing::info_span!("plugin");
-    (process.child, OutputPump::start(process.stdout, process.stderr, &span))
+    (process.child, OutputPump::start(process.stdout, process.stderr, Hooks::default(), &span))
 }
 
 #[tokio::test]

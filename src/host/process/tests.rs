@@ -30,7 +30,7 @@ fn shell(script: &str) -> PluginCommand {
 }
 
 async fn spawn(command: &PluginCommand) -> Result<Process, LaunchError> {
-    soon(Process::spawn(command, BTreeMap::new())).await
+    soon(Process::spawn(command, BTreeMap::new(), true)).await
 }
 
 /// Runs to the end of its output, which all of its descendants have to close.

@@ -222,6 +222,43 @@ impl Log {
         }
     }
 
+    /// As [`attach`](Self::attach), but gives every record to `write`, in their
+    /// order, for a host that has no log service. What was given counts as
+    /// acknowledged. Before the next record after some were dropped comes one
+    /// at level WARN that says how many.
+    ///
+    /// The future needs no runtime's timers or sockets. If `write` may block,
+    /// it should be run on a thread of its own, with `Handle::block_on`, and not
+    /// on one of the runtime's blocking pool, which the end of the runtime
+    /// waits for: it resolves only when the last clone of this log is dropped.
+    ///
+    /// # Errors
+    /// [`LogError::Attached`] if the log is attached already.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: a record that was not given to
+    /// `write` is still in the queue.
+    #[cfg(feature = "goplugin")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "used when plugins serve go-plugin's hosts"))]
+    pub(crate) fn write_to<W: FnMut(&Record) + Send>(
+        &self,
+        write: W,
+    ) -> impl Future<Output = Result<(), LogError>> + Send + use<W> {
+        // As in `attach`.
+        let worker = worker::Worker::new(&self.shared);
+        async move {
+            worker.ok_or(LogError::Attached)?.write(write).await;
+            Ok(())
+        }
+    }
+
+    /// Sets what is recorded, as the host's log service would.
+    #[cfg(feature = "goplugin")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "used when plugins serve go-plugin's hosts"))]
+    pub(crate) fn set_level(&self, level: LevelFilter) {
+        self.shared.set_level(level);
+    }
+
     /// Waits until the host has acknowledged everything that was recorded so
     /// far, and knows of everything that was dropped so far. A plugin calls it
     /// before it exits.

@@ -22,7 +22,7 @@ const RECORD_OVERHEAD: usize = 64;
 const PART_OVERHEAD: usize = 32;
 
 /// What a text that was cut ends in.
-const MARK: &str = "…";
+pub(super) const MARK: &str = "…";
 
 impl Record {
     /// Cuts the record down to [`RECORD_BYTES`], adds what was cut to

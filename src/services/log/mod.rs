@@ -30,6 +30,8 @@
 mod client;
 mod clip;
 mod convert;
+#[cfg(feature = "goplugin")]
+pub(crate) mod hclog;
 mod record;
 mod server;
 mod sink;

@@ -41,7 +41,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct LogService {
     server: log_server::LogServer<Handler>,
-    control: LogControl,
+    handler: Handler,
 }
 
 impl LogService {
@@ -56,14 +56,20 @@ impl LogService {
             cut: AtomicU64::new(0),
         });
         let control = LogControl { shared };
-        let handler = Handler { sink, plugin: plugin.into().into(), control: control.clone() };
-        let server = log_server::LogServer::new(handler).max_decoding_message_size(BATCH_BYTES);
-        Self { server, control }
+        let handler = Handler { sink, plugin: plugin.into().into(), control };
+        let server = log_server::LogServer::new(handler.clone());
+        Self { server: server.max_decoding_message_size(BATCH_BYTES), handler }
     }
 
     /// The handle with which the host sets the level and sees the counts.
     pub fn control(&self) -> LogControl {
-        self.control.clone()
+        self.handler.control.clone()
+    }
+
+    /// Takes a record that came another way, as if the plugin had sent it.
+    #[cfg(feature = "goplugin")]
+    pub(crate) fn take(&self, record: Record) {
+        self.handler.take(record, self.handler.control.level());
     }
 }
 
@@ -173,6 +179,20 @@ impl log_server::Log for Handler {
     }
 }
 
+impl Handler {
+    fn take(&self, mut record: Record, wanted: LevelFilter) {
+        let counts = &self.control.shared;
+        if record.level > wanted {
+            counts.unwanted.fetch_add(1, Relaxed);
+            return;
+        }
+        record.clip();
+        counts.records.fetch_add(1, Relaxed);
+        counts.cut.fetch_add(u64::from(record.cut > 0), Relaxed);
+        self.sink.record(&self.plugin, record);
+    }
+}
+
 /// One call of a plugin. It lives in the call's response, so it needs no task
 /// of its own and ends with the call.
 struct Attached {
@@ -214,15 +234,7 @@ impl Attached {
         }
         let wanted = control.level();
         for record in batch.records {
-            let mut record = Record::from(record);
-            if record.level > wanted {
-                counts.unwanted.fetch_add(1, Relaxed);
-                continue;
-            }
-            record.clip();
-            counts.records.fetch_add(1, Relaxed);
-            counts.cut.fetch_add(u64::from(record.cut > 0), Relaxed);
-            sink.record(plugin, record);
+            self.handler.take(Record::from(record), wanted);
         }
     }
 }

@@ -9,8 +9,12 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::Streaming;
+#[cfg(feature = "goplugin")]
+use tracing::Level;
 
 use crate::services::Channel;
+#[cfg(feature = "goplugin")]
+use crate::services::log::Record;
 use crate::services::log::client::Queued;
 use crate::services::log::client::Shared;
 use crate::services::log::convert::filter_from_wire;
@@ -80,6 +84,45 @@ impl Worker {
             self.obey(directive);
         }
         Ok(())
+    }
+
+    /// Gives the records to `write` instead, and of drops a record of their own,
+    /// until the last handle is gone and the queue is empty. What was given is
+    /// taken for received.
+    #[cfg(feature = "goplugin")]
+    pub(super) async fn write(mut self, mut write: impl FnMut(&Record)) {
+        let shared = Arc::clone(&self.shared);
+        let mut open = true;
+        while open || self.has_news() {
+            if self.has_news() {
+                self.write_news(&mut write);
+                continue;
+            }
+            tokio::select! {
+                next = recv(&mut self.queue), if open => match next {
+                    Some(next) => self.take(next),
+                    None => open = false,
+                },
+                () = shared.wake.notified() => {}
+            }
+        }
+    }
+
+    #[cfg(feature = "goplugin")]
+    fn write_news(&mut self, write: &mut impl FnMut(&Record)) {
+        let dropped = self.shared.dropped.load(Acquire);
+        if dropped > self.reported {
+            let message = format!("{} log records had to be dropped", dropped - self.reported);
+            write(&Record::new(Level::WARN, message).with_target(module_path!()));
+            self.reported = dropped;
+        }
+        if let Some(Queued { record, .. }) = self.next.take() {
+            write(&record);
+        }
+        self.shared.progress.send_modify(|progress| {
+            progress.records = self.taken;
+            progress.dropped = self.reported;
+        });
     }
 
     /// Until the last handle is gone and the queue is empty.

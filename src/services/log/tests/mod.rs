@@ -19,6 +19,8 @@ use crate::services::log::Value;
 
 mod attached;
 mod limits;
+#[cfg(feature = "goplugin")]
+mod written;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 

@@ -1,0 +1,193 @@
+//! Brokered connections as go-plugin has had them from the start: a socket for each
+//! number, whose address is announced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::watch;
+
+use crate::broker::dialects::Code;
+use crate::broker::dialects::StreamError;
+use crate::broker::dialects::now;
+use crate::error::Error;
+use crate::goplugin::accepting;
+use crate::goplugin::address::Address;
+use crate::goplugin::announced::Announced;
+use crate::goplugin::session::Core;
+use crate::goplugin::socket;
+use crate::goplugin::socket::Io;
+use crate::goplugin::socket::Listener;
+use crate::goplugin::wire::ConnInfo;
+
+/// How long a number may take to be announced by the peer after it is dialled, as in
+/// go-plugin: it need not come before the message that carries the number.
+const ANNOUNCEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After how long a number is announced again that the peer has not dialled. go-plugin
+/// has forgotten it five seconds after it came. Not sooner: a second announcement beside
+/// one that is being dialled can make it panic.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(6);
+
+/// How long an accept that failed waits, as for a free descriptor, before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One side of the broker.
+#[derive(Debug)]
+pub(super) struct Classic {
+    /// Where the sockets of this side are.
+    folder: PathBuf,
+    /// Whose group they belong to, if not to nobody but this user.
+    group: Option<String>,
+    announced: Announced,
+    /// What is to be announced, and has not left yet.
+    waiting: Mutex<BTreeMap<u32, Address>>,
+    wake: Notify,
+}
+
+/// The peer has not said where it accepts connections.
+#[derive(Debug, thiserror::Error)]
+#[error("the peer has announced no connection of id {id} within {ANNOUNCEMENT_TIMEOUT:?}")]
+struct NotAnnounced {
+    id: u32,
+}
+
+/// What the peer has announced does not lead to it.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody accepts connections of id {id} at {address}")]
+struct NotThere {
+    id: u32,
+    address: Address,
+    #[source]
+    source: io::Error,
+}
+
+impl Classic {
+    pub(super) fn new(folder: PathBuf, group: Option<String>) -> Self {
+        Self {
+            folder,
+            group,
+            announced: Announced::new(),
+            waiting: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    pub(super) fn accept(&self, core: &Arc<Core>, id: u32, mut stop: watch::Receiver<()>) {
+        // A registration may be made on a thread that is none of the runtime's.
+        let _entered = core.runtime().enter();
+        let listener = match Listener::bind(&self.folder, self.group.as_deref()) {
+            Ok(listener) => listener,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(id, error, "the peer cannot dial a service: no socket for it");
+                return;
+            }
+        };
+        if let Some(entry) = core.registered.lock().entries.get_mut(&id) {
+            entry.address = Some(listener.address().clone());
+        }
+        let core = core.clone();
+        core.clone().spawn(async move {
+            tokio::select! {
+                biased;
+                // An error: the sender is gone.
+                _ = stop.changed() => {}
+                () = accept_all(&core, id, &listener) => {}
+            }
+        });
+    }
+
+    pub(super) fn unregister(&self, id: u32) {
+        self.waiting.lock().remove(&id);
+    }
+
+    pub(super) fn hand_out(&self, core: &Core, id: u32) {
+        let mut registered = core.registered.lock();
+        let Some(entry) = registered.entries.get_mut(&id) else { return };
+        let Some(address) = &entry.address else { return };
+        let is_known = |at| now().saturating_duration_since(at) < FORGOTTEN_AFTER;
+        if entry.was_dialled || entry.announced.is_some_and(is_known) {
+            return;
+        }
+        self.waiting.lock().insert(id, address.clone());
+        entry.announced = Some(now());
+        self.wake.notify_one();
+    }
+
+    /// Announces what is handed out.
+    pub(super) async fn speak(&self, core: &Core) {
+        loop {
+            while let Some((id, address)) = next(&self.waiting) {
+                let info = ConnInfo {
+                    service_id: id,
+                    network: address.network().to_owned(),
+                    address: address.to_string(),
+                    knock: None,
+                };
+                if core.outbound.send(info).await.is_err() {
+                    return;
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    pub(super) fn heard(&self, info: ConnInfo) {
+        let id = info.service_id;
+        if info.knock.is_some() {
+            tracing::warn!(id, "the peer knocks, though connections are not multiplexed");
+            return;
+        }
+        match Address::parse(&info.network, &info.address) {
+            Ok(address) => self.announced.insert(id, address),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(id, error, "the peer announces an address that is none");
+            }
+        }
+    }
+
+    pub(super) async fn dial(&self, id: u32) -> Result<Io, Error> {
+        let address = tokio::time::timeout(ANNOUNCEMENT_TIMEOUT, self.announced.of(id)).await;
+        let address = address.map_err(|_| {
+            Error::from(StreamError::Peer(Code::Unknown)).because(NotAnnounced { id })
+        })?;
+        match socket::connect(&address).await {
+            Ok(io) => Ok(io),
+            Err(source) => {
+                let is_over = matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                );
+                let error = if is_over {
+                    self.announced.forget(id, &address);
+                    StreamError::Peer(Code::Closed)
+                } else {
+                    StreamError::Local(Code::Limit)
+                };
+                Err(Error::from(error).because(NotThere { id, address, source }))
+            }
+        }
+    }
+}
+
+fn next(waiting: &Mutex<BTreeMap<u32, Address>>) -> Option<(u32, Address)> {
+    waiting.lock().pop_first()
+}
+
+async fn accept_all(core: &Arc<Core>, id: u32, listener: &Listener) {
+    loop {
+        match listener.accept().await {
+            Ok(io) => accepting::connected(core, id, io),
+            Err(error) => {
+                tracing::warn!(id, %error, "a brokered connection cannot be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
