@@ -37,6 +37,9 @@ use crate::table::causes;
 /// What a plugin gets that will not make it anyway.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// What a plugin gets that is refused at once.
+const AMPLE: Duration = Duration::from_secs(10);
+
 /// Steps that a plugin which does not obey gets through soon.
 fn impatient() -> StopPolicy {
     let step = Duration::from_millis(100);
@@ -79,33 +82,31 @@ macro_rules! refusals {
 }
 
 refusals! {
-    a_plugin_that_exits_before_the_handshake_is_refused: "exit-3", Mode::PLAIN, LONG;
-    a_plugin_that_exits_with_success_before_the_handshake_is_refused: "exit-0", Mode::PLAIN, LONG;
-    a_plugin_that_panics_before_the_handshake_is_refused: "panic", Mode::PLAIN, LONG;
+    a_plugin_that_exits_before_the_handshake_is_refused: "exit-3", Mode::PLAIN, AMPLE;
+    a_plugin_that_exits_with_success_before_the_handshake_is_refused: "exit-0", Mode::PLAIN, AMPLE;
+    a_plugin_that_panics_before_the_handshake_is_refused: "panic", Mode::PLAIN, AMPLE;
     a_plugin_that_never_says_a_line_is_refused_in_time: "hang", Mode::PLAIN, SHORT;
     a_plugin_that_is_stopped_before_the_handshake_is_refused_in_time: "stop", Mode::PLAIN, SHORT;
     a_plugin_that_closes_its_output_is_refused: "close-stdout", Mode::PLAIN, SHORT;
-    a_stray_line_before_the_handshake_is_refused: "stray-line", Mode::PLAIN, LONG;
-    an_empty_line_before_the_handshake_is_refused: "empty-line", Mode::PLAIN, LONG;
     half_a_line_is_refused_in_time: "half-a-line", Mode::PLAIN, SHORT;
-    half_a_line_and_an_exit_are_refused: "half-and-exit", Mode::PLAIN, LONG;
+    half_a_line_and_an_exit_are_refused: "half-and-exit", Mode::PLAIN, AMPLE;
     a_line_that_is_no_text_is_refused: "binary", Mode::PLAIN, SHORT;
     a_line_without_end_is_refused: "endless-line", Mode::PLAIN, SHORT;
     a_flood_on_standard_error_before_the_handshake_is_refused_in_time: "flood-stderr", Mode::PLAIN, SHORT;
-    three_fields_are_refused: "three-fields", Mode::PLAIN, LONG;
+    three_fields_are_refused: "three-fields", Mode::PLAIN, SHORT;
     an_address_where_nobody_listens_is_refused: "no-listener", Mode::PLAIN, SHORT;
-    another_core_version_is_refused: "core-2", Mode::PLAIN, LONG;
-    a_core_version_that_is_no_number_is_refused: "core-nonsense", Mode::PLAIN, LONG;
-    a_version_that_the_host_has_not_is_refused: "app-9", Mode::PLAIN, LONG;
-    a_version_that_is_no_number_is_refused: "app-nonsense", Mode::PLAIN, LONG;
-    a_plugin_without_a_common_version_is_refused: "other-versions", Mode::PLAIN, LONG;
-    an_unknown_network_is_refused: "unknown-network", Mode::PLAIN, LONG;
-    a_certificate_that_is_no_base64_is_refused: "bad-certificate", Mode::MTLS, LONG;
+    another_core_version_is_refused: "core-2", Mode::PLAIN, AMPLE;
+    a_core_version_that_is_no_number_is_refused: "core-nonsense", Mode::PLAIN, AMPLE;
+    a_version_that_the_host_has_not_is_refused: "app-9", Mode::PLAIN, AMPLE;
+    a_version_that_is_no_number_is_refused: "app-nonsense", Mode::PLAIN, AMPLE;
+    a_plugin_without_a_common_version_is_refused: "other-versions", Mode::PLAIN, AMPLE;
+    an_unknown_network_is_refused: "unknown-network", Mode::PLAIN, AMPLE;
+    a_certificate_that_is_no_base64_is_refused: "bad-certificate", Mode::MTLS, AMPLE;
     a_certificate_that_is_none_is_refused: "odd-certificate", Mode::MTLS, SHORT;
     a_certificate_that_is_cut_is_refused: "cut-certificate", Mode::MTLS, SHORT;
     no_certificate_where_one_was_asked_for_is_refused: "no-certificate", Mode::MTLS, SHORT;
     nonsense_about_multiplexing_is_refused: "mux-nonsense", Mode::MUX, SHORT;
-    a_plugin_that_exits_after_the_handshake_is_refused: "exit-after", Mode::PLAIN, LONG;
+    a_plugin_that_exits_after_the_handshake_is_refused: "exit-after", Mode::PLAIN, AMPLE;
     a_plugin_that_is_stopped_after_the_handshake_is_refused_in_time: "stop-after", Mode::PLAIN, SHORT;
 }
 
@@ -121,6 +122,8 @@ macro_rules! workings {
 }
 
 workings! {
+    a_stray_line_before_the_handshake_does_no_harm: "stray-line", Mode::PLAIN;
+    an_empty_line_before_the_handshake_does_no_harm: "empty-line", Mode::PLAIN;
     five_fields_are_enough: "five-fields", Mode::PLAIN;
     six_fields_are_enough: "six-fields", Mode::PLAIN;
     later_fields_are_ignored: "extra-fields", Mode::PLAIN;
@@ -139,7 +142,7 @@ workings! {
 #[tokio::test]
 async fn net_rpc_is_refused_with_an_error_that_says_so() {
     for mode in ["netrpc", "four-fields"] {
-        let Some(error) = refused(mode, Mode::PLAIN, LONG).await else { return };
+        let Some(error) = refused(mode, Mode::PLAIN, AMPLE).await else { return };
         let error = causes(&error);
         assert!(error.contains("net/rpc"), "{mode}: {error}");
     }
@@ -240,7 +243,7 @@ async fn our_host_attaches_to_a_plugin_in_test_mode() {
     let stdout = child.stdout.take().expect("piped");
     let mut lines = BufReader::new(stdout).lines();
     let line = within(lines.next_line()).await.expect("readable").expect("a line");
-    let reattach: Reattach = line.parse().expect("what Terraform takes too");
+    let reattach: Reattach = serde_json::from_str(&line).expect("as Terraform has it");
     let launch = host().reattach("subject", reattach);
     let plugin = within(launch.start()).await.expect("attached");
     // It is the first host of this plugin, so the broker is for it.

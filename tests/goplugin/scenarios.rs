@@ -101,7 +101,10 @@ pub async fn many(plugin: &PluginHandle) -> Outcome {
     let service_ids = registrations.iter().map(|registration| registration.number()).collect();
     let reply = subject(plugin)?.dial_many(DialManyRequest { service_ids }).await?.into_inner();
     let failures = reply.failures;
-    holds(failures.is_empty(), format!("{} failed, such as {:?}", failures.len(), failures.first()))?;
+    holds(
+        failures.is_empty(),
+        format!("{} failed, such as {:?}", failures.len(), failures.first()),
+    )?;
     holds(reply.numbers == numbers, misrouted("back", &reply.numbers))
 }
 

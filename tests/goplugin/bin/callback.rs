@@ -95,10 +95,7 @@ pub async fn converse(
 }
 
 /// Sends so many bytes, and checks what comes back.
-pub async fn big(
-    mut client: CallbackClient<SubChannel>,
-    bytes: u32,
-) -> Result<Summary, Status> {
+pub async fn big(mut client: CallbackClient<SubChannel>, bytes: u32) -> Result<Summary, Status> {
     let sent = Payload { seq: 1, data: pattern(1, bytes) };
     let got = client.big(sent.clone()).await?.into_inner();
     Ok(Summary { messages: 1, bytes: got.data.len() as u64, intact: got == sent })

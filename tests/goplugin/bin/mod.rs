@@ -74,8 +74,9 @@ fn not_a_test_but_the_plugins_that_tests_launch() {
     let kept = File::options().write(true).open(KEPT).expect("the host's pipe");
     rustix::stdio::dup2_stdout(&kept).expect("standard output");
     drop(kept);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all();
-    let runtime = { runtime }.build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime");
     let code = runtime.block_on(main(&program));
     std::process::exit(i32::from(code != ExitCode::SUCCESS));
 }

@@ -85,10 +85,7 @@ impl subject_server::Subject for Subject {
         Ok(Response::new(request.into_inner().boxed()))
     }
 
-    async fn call_back(
-        &self,
-        request: Request<CallbackRequest>,
-    ) -> Result<Response<Text>, Status> {
+    async fn call_back(&self, request: Request<CallbackRequest>) -> Result<Response<Text>, Status> {
         let CallbackRequest { service_id, text } = request.into_inner();
         self.dial(service_id)?.hear(Text { text }).await
     }
