@@ -4,7 +4,6 @@
 use std::env;
 use std::process::Stdio;
 use std::time::Duration;
-use std::time::Instant;
 
 use rustix::process::Signal;
 use tokio::io::AsyncBufReadExt;
@@ -28,7 +27,6 @@ use crate::rust_host::prepare;
 use crate::rust_host::speaks;
 use crate::rust_host::subject;
 use crate::scenarios;
-use crate::support::system::LONG;
 use crate::support::system::is_running;
 use crate::support::system::kill;
 use crate::support::system::within;
@@ -172,9 +170,7 @@ async fn a_plugin_that_is_stopped_by_a_signal_can_be_ended() {
         let plugin = within(launch.start()).await.expect("launched");
         scenarios::call(&plugin).await.expect("it works");
         kill(plugin.pid(), Signal::STOP);
-        let started = Instant::now();
         let end = if kills { within(plugin.kill()).await } else { within(plugin.stop()).await };
-        assert!(started.elapsed() < LONG / 2, "{end:?}");
         assert!(!is_running(plugin.pid()), "{end:?}");
     }
 }
