@@ -36,6 +36,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         let bytes = tonic_prost_build::configure().bytes(".");
         compile(&["peers.proto"], "benches/peers", bytes, &out)?;
     }
+    if Path::new("tests/peers/subject.proto").exists() {
+        compile_for_peers_in_go(&out)?;
+    }
+    Ok(())
+}
+
+/// What the tests speak with programs in Go: their own contract, and those of
+/// go-plugin's published examples, which share the name of their package.
+fn compile_for_peers_in_go(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=tests/peers/subject.proto");
+    println!("cargo:rerun-if-changed=tests/peers/examples");
+    compile(&["subject.proto"], "tests/peers", tonic_prost_build::configure(), out)?;
+    for example in ["counter", "kv"] {
+        let folder = out.join(example);
+        std::fs::create_dir_all(&folder)?;
+        let file = format!("{example}.proto");
+        compile(&[&file], "tests/peers/examples", tonic_prost_build::configure(), &folder)?;
+    }
     Ok(())
 }
 

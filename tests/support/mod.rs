@@ -8,7 +8,9 @@ pub mod demo {
     include!(concat!(env!("OUT_DIR"), "/demo.v1.rs"));
 }
 
+pub mod capture;
 pub mod echo;
+pub mod system;
 
 use demo::echo_client::EchoClient;
 use trunkline::Broker;
