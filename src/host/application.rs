@@ -9,8 +9,11 @@ use uuid::Uuid;
 use crate::broker::Offers;
 use crate::broker::Servable;
 use crate::broker::WeakBroker;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::Reattach;
 use crate::host::command::PluginCommand;
 use crate::host::launch::Launch;
+use crate::host::launch::Source;
 use crate::services::log::LogSink;
 use crate::services::log::TracingSink;
 use crate::services::state::StateService;
@@ -106,7 +109,31 @@ impl Host {
     /// Prepares to launch a plugin. The name is the host's own: it names the
     /// plugin's state, its spans and its log.
     pub fn launch(&self, name: impl Into<Arc<str>>, command: PluginCommand) -> Launch {
-        Launch::new(self.clone(), name.into(), command)
+        Launch::new(self.clone(), name.into(), Source::Command(command))
+    }
+
+    /// Prepares to connect to a plugin that runs already and that speaks go-plugin's
+    /// dialect: one that a developer has started in a debugger, or that has outlived a
+    /// host. What it is called and granted is as for one that is launched.
+    ///
+    /// Its output and its log go to whoever started it, but for what it sends over its
+    /// connection. Stopping it, and dropping its handle, ends it like any other, unless
+    /// it runs in test mode: then the connection is closed, and it goes on. How it ended
+    /// is not known, for it is another's child. On Linux only.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use trunkline::host::Host;
+    /// use trunkline::goplugin::Reattach;
+    ///
+    /// let plugins = Reattach::parse_all(&std::env::var("TF_REATTACH_PROVIDERS")?)?;
+    /// let reattach = plugins["example.org/a/b"].clone();
+    /// let plugin = Host::new("my-app", "1.0").reattach("b", reattach).start().await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "goplugin")]
+    pub fn reattach(&self, name: impl Into<Arc<str>>, plugin: Reattach) -> Launch {
+        Launch::new(self.clone(), name.into(), Source::Running(plugin))
     }
 
     /// Everything that this application offers to a plugin, granted or not.

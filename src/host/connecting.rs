@@ -12,10 +12,18 @@ use crate::broker::Builder;
 use crate::broker::ConnectError;
 use crate::broker::EndReason;
 use crate::broker::Incompatible;
+#[cfg(feature = "goplugin")]
+use crate::broker::LastWords;
 use crate::broker::Offers;
 use crate::broker::Role;
 use crate::broker::WeakBroker;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::Reattach;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::host::Plan;
 use crate::host::application::PluginInfo;
+#[cfg(feature = "goplugin")]
+use crate::host::attached::Attached;
 use crate::host::error::LaunchError;
 use crate::host::exit::Exit;
 use crate::host::go_plugin::Announced;
@@ -29,6 +37,7 @@ use crate::host::process::Process;
 use crate::host::runner;
 use crate::host::runner::LostTrunk;
 use crate::host::runner::Running;
+use crate::host::runner::Tended;
 use crate::host::supervisor::UNKILLABLE_AFTER;
 use crate::services::log::LogService;
 
@@ -112,11 +121,12 @@ impl Launch {
                 () = tokio::time::sleep_until(deadline) => Outcome::TimedOut,
             }
         };
-        let program = self.command.program().to_owned();
+        let program = self.program();
         let error = match outcome {
             Outcome::Met(Met { broker, terms, belongings, lost }) => {
                 let policy = self.policy;
-                let running = Running { broker, child, output, lost, policy, belongings };
+                let (process, output) = (Tended::Child(child), Some(output));
+                let running = Running { broker, process, output, lost, policy, belongings };
                 return Ok(PluginHandle::new(info, terms, control, running, span));
             }
             Outcome::Exited(exit) => {
@@ -160,7 +170,7 @@ impl Launch {
         mut child: Child,
         output: OutputPump,
     ) -> LaunchError {
-        let program = self.command.program().to_owned();
+        let program = self.program();
         let exit = match &error {
             // The end of the process explains the end of its trunk.
             ConnectError::Carrier(carrier) if !carrier.is_peers_fault() => {
@@ -202,6 +212,53 @@ impl Launch {
         self.go_plugin.is_some()
     }
 
+    /// Connects to a plugin that runs already.
+    pub(super) async fn attach(
+        self,
+        plugin: &Reattach,
+        run: Uuid,
+        span: &Span,
+    ) -> Result<PluginHandle, LaunchError> {
+        let (pid, program) = (plugin.pid(), self.program());
+        let attached = Attached::open(pid, plugin.is_test());
+        let attached = attached.map_err(|source| LaunchError::NotRunning { pid, source })?;
+        let log = LogService::new(self.host.sink.clone(), &*self.name);
+        let control = log.control();
+        let weak = WeakBroker::default();
+        let info = PluginInfo { name: self.name.clone(), run, broker: weak.clone() };
+        let (lost, last_words) = runner::last_words();
+        let plan = self.plan(self.offers(&info, log), last_words, &weak);
+        let connecting = crate::goplugin::host::reattach(plugin, plan);
+        let connected = tokio::time::timeout(self.start_timeout, connecting).await;
+        let stderr_tail = String::new();
+        let connected = connected.map_err(|_| {
+            let (program, stderr_tail) = (program.clone(), stderr_tail.clone());
+            LaunchError::TimedOut { program, after: self.start_timeout, stderr_tail }
+        })?;
+        let (connected, sockets) =
+            connected.map_err(|source| LaunchError::GoPlugin { program, source, stderr_tail })?;
+        let terms = Terms::go_plugin(&connected);
+        let running = Running {
+            broker: connected.broker,
+            process: Tended::Attached(attached),
+            output: None,
+            lost,
+            policy: self.policy,
+            belongings: Some(Belongings::of(sockets)),
+        };
+        Ok(PluginHandle::new(info, terms, control, running, span))
+    }
+
+    fn plan(&self, offers: Offers, last_words: LastWords, weak: &WeakBroker) -> Plan {
+        Plan {
+            offers,
+            limits: self.limits.clone(),
+            last_words: Some(last_words),
+            output: crate::host::go_plugin::relay(),
+            weak: weak.clone(),
+        }
+    }
+
     /// Connects to a plugin that was built on go-plugin.
     async fn meet(
         &self,
@@ -212,14 +269,8 @@ impl Launch {
         weak: &WeakBroker,
     ) -> Outcome {
         let (lost, last_words) = runner::last_words();
-        let plan = crate::goplugin::host::Plan {
-            offers,
-            limits: self.limits.clone(),
-            last_words: Some(last_words),
-            output: crate::host::go_plugin::relay(),
-            weak: weak.clone(),
-        };
-        let program = self.command.program().to_owned();
+        let plan = self.plan(offers, last_words, weak);
+        let program = self.program();
         match announced.connect(line, pid, plan).await {
             Some(Ok((connected, belongings))) => Outcome::Met(Met {
                 terms: Terms::go_plugin(&connected),

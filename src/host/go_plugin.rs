@@ -188,6 +188,12 @@ pub(super) struct Belongings {
     _sockets: Sockets,
 }
 
+impl Belongings {
+    pub(super) fn of(sockets: Sockets) -> Self {
+        Self { _sockets: sockets }
+    }
+}
+
 /// Takes what a plugin writes once it serves.
 pub(super) fn relay() -> Output {
     let (mut stdout, mut stderr) = (Relayed::stdout(), Relayed::stderr());

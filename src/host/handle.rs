@@ -95,7 +95,7 @@ impl PluginHandle {
     ) -> Self {
         let (requests, asked) = watch::channel(Request::Run);
         let (end, ended) = watch::channel(None);
-        let (broker, pid) = (running.broker.clone(), running.child.id());
+        let (broker, pid) = (running.broker.clone(), running.process.id());
         tokio::spawn(runner::run(running, asked, end).instrument(span.clone()));
         Self { info, pid, broker, terms, log, requests, ended }
     }

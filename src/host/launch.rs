@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use uuid::Uuid;
 use crate::broker::Limits;
 use crate::broker::NATIVE_VARIABLE;
 use crate::broker::RUN_VARIABLE;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::Reattach;
 use crate::host::application::Host;
 use crate::host::command::PluginCommand;
 use crate::host::error::LaunchError;
@@ -38,7 +41,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Launch {
     pub(super) host: Host,
     pub(super) name: Arc<str>,
-    pub(super) command: PluginCommand,
+    pub(super) source: Source,
     pub(super) grants: BTreeSet<String>,
     pub(super) limits: Limits,
     pub(super) start_timeout: Duration,
@@ -48,12 +51,21 @@ pub struct Launch {
     pub(super) go_plugin: Option<GoPlugin>,
 }
 
+/// Where a plugin comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    Command(PluginCommand),
+    /// It runs already.
+    #[cfg(feature = "goplugin")]
+    Running(Reattach),
+}
+
 impl Launch {
-    pub(super) fn new(host: Host, name: Arc<str>, command: PluginCommand) -> Self {
+    pub(super) fn new(host: Host, name: Arc<str>, source: Source) -> Self {
         Self {
             host,
             name,
-            command,
+            source,
             grants: BTreeSet::from([LogService::NAME.to_owned()]),
             limits: Limits::default(),
             start_timeout: START_TIMEOUT,
@@ -141,22 +153,41 @@ impl Launch {
     ///
     /// Dropping the future kills the process.
     pub async fn start(self) -> Result<PluginHandle, LaunchError> {
-        let program = self.command.program().to_owned();
+        let program = self.program();
         let check = self.limits.check();
         check.map_err(|source| LaunchError::Limits { program: program.clone(), source })?;
         let run = Uuid::now_v7();
+        let command = match &self.source {
+            Source::Command(command) => command.clone(),
+            #[cfg(feature = "goplugin")]
+            Source::Running(plugin) => {
+                let plugin = plugin.clone();
+                let span = self.span(plugin.pid(), run);
+                let attaching = Box::pin(self.attach(&plugin, run, &span));
+                return attaching.instrument(span.clone()).await;
+            }
+        };
         let mut environment = BTreeMap::from([(RUN_VARIABLE.into(), run.to_string().into())]);
         let announced = self.announce(&program, &mut environment)?;
         let with_trunk = self.offers_native();
         if with_trunk {
             environment.insert(NATIVE_VARIABLE.into(), "1".into());
         }
-        let process = Process::spawn(&self.command, environment, with_trunk).await?;
+        let process = Process::spawn(&command, environment, with_trunk).await?;
         let pid = process.child.id();
         let span = self.span(pid, run);
         // Boxed, for it is large and the caller's own future would be as large.
         let connecting = Box::pin(self.connect(process, announced, run, &span));
         connecting.instrument(span.clone()).await
+    }
+
+    /// What is launched, for messages.
+    pub(super) fn program(&self) -> PathBuf {
+        match &self.source {
+            Source::Command(command) => command.program().to_owned(),
+            #[cfg(feature = "goplugin")]
+            Source::Running(plugin) => PathBuf::from(format!("of process {}", plugin.pid())),
+        }
     }
 
     pub(super) fn span(&self, pid: u32, run: Uuid) -> Span {

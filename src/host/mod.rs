@@ -14,6 +14,8 @@
 //! ```
 
 mod application;
+#[cfg(feature = "goplugin")]
+mod attached;
 mod command;
 mod connecting;
 mod error;

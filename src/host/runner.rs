@@ -9,6 +9,8 @@ use tokio::sync::watch;
 use crate::broker::Broker;
 use crate::broker::LastWords;
 use crate::broker::now;
+#[cfg(feature = "goplugin")]
+use crate::host::attached::Attached;
 use crate::host::exit::Exit;
 use crate::host::exit::ProcessEnded;
 use crate::host::go_plugin::Belongings;
@@ -26,12 +28,56 @@ use crate::host::supervisor::Supervisor;
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) broker: Broker,
-    pub(super) child: Child,
-    pub(super) output: OutputPump,
+    pub(super) process: Tended,
+    /// `None` if its output goes elsewhere.
+    pub(super) output: Option<OutputPump>,
     pub(super) lost: LostTrunk,
     pub(super) policy: StopPolicy,
     /// What is removed when nothing of the plugin is left.
     pub(super) belongings: Option<Belongings>,
+}
+
+/// A plugin's process.
+#[derive(Debug)]
+pub(super) enum Tended {
+    Child(Child),
+    /// Not started by this host.
+    #[cfg(feature = "goplugin")]
+    Attached(Attached),
+}
+
+impl Tended {
+    pub(super) fn id(&self) -> u32 {
+        match self {
+            Self::Child(child) => child.id(),
+            #[cfg(feature = "goplugin")]
+            Self::Attached(attached) => attached.id(),
+        }
+    }
+
+    async fn wait(&mut self) -> Exit {
+        match self {
+            Self::Child(child) => child.wait().await,
+            #[cfg(feature = "goplugin")]
+            Self::Attached(attached) => attached.wait().await,
+        }
+    }
+
+    fn signal(&self, signal: Signal) -> std::io::Result<()> {
+        match self {
+            Self::Child(child) => child.signal(signal),
+            #[cfg(feature = "goplugin")]
+            Self::Attached(attached) => attached.signal(signal),
+        }
+    }
+
+    /// The connection to it is closed.
+    fn let_go(&self) {
+        #[cfg(feature = "goplugin")]
+        if let Self::Attached(attached) = self {
+            attached.let_go();
+        }
+    }
 }
 
 /// How the driver of a trunk asks why its connection was lost, and is answered.
@@ -97,12 +143,12 @@ pub(super) async fn run(
     mut requests: watch::Receiver<Request>,
     ended: watch::Sender<Option<PluginEnd>>,
 ) {
-    let Running { broker, mut child, output, mut lost, policy, belongings } = running;
+    let Running { broker, mut process, output, mut lost, policy, belongings } = running;
     let mut supervisor = Supervisor::new(policy);
     let mut heard = Heard::default();
     let mut actions = Vec::new();
     let end = loop {
-        if let Some(end) = act(actions, &broker, &child, &mut lost) {
+        if let Some(end) = act(actions, &broker, &process, &mut lost) {
             break end;
         }
         let timeout = supervisor.poll_timeout();
@@ -114,7 +160,7 @@ pub(super) async fn run(
         };
         let event = tokio::select! {
             biased;
-            exit = child.wait(), if !heard.exit => {
+            exit = process.wait(), if !heard.exit => {
                 heard.exit = true;
                 Some(Event::Exited(exit))
             }
@@ -151,8 +197,10 @@ pub(super) async fn run(
     lost.know_nothing();
     broker.close();
     broker.gone().await;
-    drop(child);
-    output.stop().await;
+    drop(process);
+    if let Some(output) = output {
+        output.stop().await;
+    }
     drop(belongings);
     match end.exit {
         Some(exit) => tracing::info!(%exit, cause = ?end.cause, "the plugin has ended"),
@@ -175,7 +223,7 @@ struct Heard {
 fn act(
     actions: Vec<Action>,
     broker: &Broker,
-    child: &Child,
+    process: &Tended,
     lost: &mut LostTrunk,
 ) -> Option<PluginEnd> {
     for action in actions {
@@ -185,8 +233,11 @@ fn act(
             // Its end is known, and the calls are about to be told of it: closing
             // it now would tell them that the host has closed it.
             Action::CloseTrunk if lost.waits => {}
-            Action::CloseTrunk => broker.close(),
-            Action::Signal(signal) => send(child, signal),
+            Action::CloseTrunk => {
+                broker.close();
+                process.let_go();
+            }
+            Action::Signal(signal) => send(process, signal),
             Action::ReportEnd { cause, exit } => return Some(PluginEnd { cause, exit }),
         }
     }
@@ -205,13 +256,13 @@ fn fail_calls(cause: EndCause, exit: Option<Exit>, broker: &Broker, lost: &mut L
     }
 }
 
-fn send(child: &Child, signal: StopSignal) {
+fn send(process: &Tended, signal: StopSignal) {
     let signal = match signal {
         StopSignal::Terminate => Signal::TERM,
         StopSignal::Kill => Signal::KILL,
     };
     tracing::debug!(?signal, "signalling the plugin");
-    if let Err(error) = child.signal(signal) {
+    if let Err(error) = process.signal(signal) {
         tracing::error!(%error, ?signal, "the plugin cannot be signalled");
     }
 }
