@@ -37,11 +37,11 @@ pub(super) struct Entry {
     stop: watch::Sender<()>,
     /// Its connections that are open.
     connections: usize,
-    /// Whether there ever was one.
+    /// Whether there was one since the peer was last told of the number.
     pub(super) was_dialled: bool,
     /// Where the peer finds it, if it has an address of its own.
     pub(super) address: Option<Address>,
-    /// When the peer was last told of it.
+    /// When the peer was last told of the number.
     pub(super) announced: Option<Instant>,
 }
 

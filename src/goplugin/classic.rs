@@ -110,12 +110,14 @@ impl Classic {
         let mut registered = core.registered.lock();
         let Some(entry) = registered.entries.get_mut(&id) else { return };
         let Some(address) = &entry.address else { return };
+        // go-plugin uses an announcement up when it dials.
         let is_known = |at| now().saturating_duration_since(at) < FORGOTTEN_AFTER;
-        if entry.was_dialled || entry.announced.is_some_and(is_known) {
+        if !entry.was_dialled && entry.announced.is_some_and(is_known) {
             return;
         }
         self.waiting.lock().insert(id, address.clone());
         entry.announced = Some(now());
+        entry.was_dialled = false;
         self.wake.notify_one();
     }
 

@@ -396,6 +396,7 @@ async fn live(
     }
     drop(driver);
     core.paths.close();
+    core.gone().await;
     core.life.close();
 }
 

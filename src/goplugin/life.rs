@@ -89,6 +89,10 @@ impl Life {
         }
     }
 
+    pub(super) fn is_going_away(&self) -> bool {
+        self.state.lock().going_away
+    }
+
     /// Ends the session, if it has not ended yet.
     pub(super) fn end(&self, reason: EndReason) {
         let mut state = self.state.lock();

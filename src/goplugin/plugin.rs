@@ -251,7 +251,7 @@ impl Listening {
         let speaking = core.clone();
         core.spawn(async move { speaking.paths.speak(&speaking).await });
         core.spawn(accept(core.clone(), server, listener));
-        tokio::spawn(close(core, hosts_seen.clone(), folder));
+        tokio::spawn(close(core, folder));
         Ok((Broker::of(end), hosts_seen))
     }
 }
@@ -266,8 +266,11 @@ async fn accept(core: Arc<Core>, server: Arc<Server>, listener: Listener) {
                     drop(listener);
                     multiplexed.start(&core, io);
                     multiplexed.closed().await;
-                    // The host is gone, or has hung up: nobody can come back.
-                    core.life.end(EndReason::Lost(None));
+                    // Nobody can come back. If the plugin was told to end, that is why.
+                    let in_order = core.life.is_going_away();
+                    let reason =
+                        if in_order { EndReason::PeerClosed } else { EndReason::Lost(None) };
+                    core.life.end(reason);
                     return;
                 }
             },
@@ -280,12 +283,11 @@ async fn accept(core: Arc<Core>, server: Arc<Server>, listener: Listener) {
 }
 
 /// Tidies up when the session has ended.
-async fn close(core: Arc<Core>, mut hosts: watch::Receiver<usize>, folder: Option<PrivateFolder>) {
+async fn close(core: Arc<Core>, folder: Option<PrivateFolder>) {
     core.life.ended().await;
     core.clear();
     core.paths.close();
-    // An error: they are all gone.
-    let _ = tokio::time::timeout(HANG_UP, hosts.wait_for(|hosts| *hosts == 0)).await;
+    core.gone().await;
     drop(folder);
     core.life.close();
 }

@@ -15,10 +15,12 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 use tonic::Code as GrpcCode;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tracing::Instrument;
 
 use crate::broker::ByteListener;
 use crate::broker::ByteStream;
@@ -88,6 +90,7 @@ pub(super) struct Core {
     /// Brokered connections of the peer that are served.
     pub(super) serving: AtomicUsize,
     runtime: Handle,
+    tasks: TaskTracker,
     peer: Peer,
 }
 
@@ -126,6 +129,7 @@ impl Core {
             opened: AtomicU64::new(0),
             serving: AtomicUsize::new(0),
             runtime: Handle::current(),
+            tasks: TaskTracker::new(),
             peer: Peer::default(),
         })
     }
@@ -133,17 +137,20 @@ impl Core {
     /// Runs a task until the session has ended.
     pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         let life = self.life.clone();
-        let span = tracing::Span::current();
-        self.runtime.spawn(tracing::Instrument::instrument(
-            async move {
-                tokio::select! {
-                    biased;
-                    () = life.ended() => {}
-                    () = task => {}
-                }
-            },
-            span,
-        ));
+        let task = async move {
+            tokio::select! {
+                biased;
+                () = life.ended() => {}
+                () = task => {}
+            }
+        };
+        self.tasks.spawn_on(task.in_current_span(), &self.runtime);
+    }
+
+    /// Waits until nothing of a session is left that has ended: no task, and so no socket.
+    pub(super) async fn gone(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// The runtime that the session was made in: a registration may be made elsewhere.
