@@ -211,7 +211,8 @@ async fn a_plugin_of_a_plugin_inherits_nothing_of_the_outer_handshake() {
     for name in OUTER {
         let mut client = subject(&plugin).expect("open");
         let reply = within(client.env(Text { text: name.into() })).await.expect("answered");
-        assert!(!reply.into_inner().set, "{name}");
+        // The host may have one of its own for it.
+        assert_ne!(reply.into_inner().value, "true", "{name}");
     }
     within(plugin.stop()).await;
 }
