@@ -13,6 +13,7 @@ use crate::rust_host::launch;
 use crate::rust_host::speaks;
 use crate::scenarios;
 use crate::scenarios::Outcome;
+use crate::support::capture::Capture;
 use crate::support::system::within;
 use crate::table::Cell;
 use crate::table::Row;
@@ -44,6 +45,7 @@ type Scenario = for<'a> fn(&'a PluginHandle) -> LocalBoxFuture<'a, Outcome>;
 
 /// Our host, with a plugin that is launched as often as it has to die.
 async fn rust_host(pair: Pair, mode: Mode, command: PluginCommand, mux: bool) {
+    let capture = Capture::start();
     let start = async || {
         let plugin = launch(command.clone(), mode).await?;
         speaks(&plugin, mode.mtls, mux)?;
@@ -69,7 +71,14 @@ async fn rust_host(pair: Pair, mode: Mode, command: PluginCommand, mux: bool) {
     } else {
         async { scenarios::reattaches(start().await?).await }.await.into()
     };
-    record(row(pair, mode), [call, callback, streaming, many, big, kill, crash, reattach]);
+    let cells = [call, callback, streaming, many, big, kill, crash, reattach];
+    if cells.iter().any(|cell| matches!(cell, Cell::Failed(_))) {
+        // A test that fails shows it.
+        for event in capture.all() {
+            println!("{} {}: {:?}", event.level, event.target, event.fields);
+        }
+    }
+    record(row(pair, mode), cells);
 }
 
 /// The host in Go, with our plugin.
