@@ -126,7 +126,7 @@ impl Line for Main {
             let running = core.life.begin(standing(background)).map_err(|it| it.to_status())?;
             let send = |request| async move {
                 let http = core.main.get().ok_or_else(|| ended(&core).to_status())?.clone();
-                send(http, request, Call { line: self, core, running, main: true }).await
+                send(http, request, Call { _line: self, core, _running: running, main: true }).await
             };
             dialects::call(request, send).await
         })
@@ -149,7 +149,7 @@ impl Line for Brokered {
             let running = core.life.begin(standing(background)).map_err(|it| it.to_status())?;
             let send = |request| async move {
                 let http = self.http().await.map_err(|error| error.to_status())?;
-                send(http, request, Call { line: self, core, running, main: false }).await
+                send(http, request, Call { _line: self, core, _running: running, main: false }).await
             };
             dialects::call(request, send).await
         })
@@ -164,9 +164,9 @@ impl Line for Brokered {
 /// What a call holds until it is over, and what explains its failure.
 struct Call {
     /// Keeps the connection.
-    line: Arc<dyn Line>,
+    _line: Arc<dyn Line>,
     core: Arc<Core>,
-    running: Running,
+    _running: Running,
     main: bool,
 }
 

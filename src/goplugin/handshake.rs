@@ -21,19 +21,6 @@ pub(crate) const UNIX_SOCKET_GROUP: &str = "PLUGIN_UNIX_SOCKET_GROUP";
 /// Not go-plugin's: in which a host of this library says that its services can be dialled.
 pub(crate) const SERVICES: &str = "TRUNKLINE_SERVICES";
 
-/// All of them. Each is passed on by accident when a plugin is itself a host:
-/// a host removes them from the environment of a plugin before it sets its own,
-/// and a plugin reads them once.
-pub(crate) const VARIABLES: [&str; 7] = [
-    MIN_PORT,
-    MAX_PORT,
-    PROTOCOL_VERSIONS,
-    MULTIPLEX_GRPC,
-    CLIENT_CERT,
-    UNIX_SOCKET_DIR,
-    UNIX_SOCKET_GROUP,
-];
-
 /// The version of an application that names none.
 const DEFAULT_VERSION: u32 = 1;
 

@@ -70,9 +70,11 @@ mod dialing;
 use std::time::Duration;
 
 pub(crate) use accepting::Accepting;
+#[cfg(test)]
 pub(crate) use accepting::Answer;
 pub(crate) use accepting::Inbound;
 pub(crate) use accepting::Place;
+#[cfg(test)]
 pub(crate) use accepting::TooManyIds;
 pub(crate) use dialing::Action;
 pub(crate) use dialing::DialError;

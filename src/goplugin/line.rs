@@ -77,15 +77,18 @@ impl Line {
     }
 
     /// Whether a line of standard output is meant as a handshake, be it a faulty
-    /// one: it begins with two numbers, each with a `|` after it. Others are output
-    /// that a plugin should not have written there.
+    /// one: it begins with two numbers, or names a network in the third place, with `|`
+    /// between them. Others are output that a plugin should not have written there.
     pub(crate) fn is_likely(line: &str) -> bool {
-        let mut fields = line.trim().split('|');
-        let mut is_number = || {
-            let field = fields.next().unwrap_or_default();
-            !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        is_number() && is_number() && fields.next().is_some()
+        let fields: Vec<&str> = line.trim().splitn(4, '|').collect();
+        let is_number =
+            |field: &str| !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit());
+        match fields[..] {
+            [core, version, network, ..] => {
+                is_number(core) && is_number(version) || matches!(network, "unix" | "tcp")
+            }
+            _ => false,
+        }
     }
 
     /// Checks that the plugin's choice is one of the host's versions.

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fs;
 use std::fs::Permissions;
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,7 +15,6 @@ use tempfile::TempDir;
 use thiserror::Error;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::net::UnixListener;
 use tokio::net::UnixSocket;
@@ -74,19 +72,11 @@ fn tcp(stream: TcpStream) -> io::Result<Io> {
 /// Accepts connections at one address. Dropping it removes the socket's file.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: Socket,
+    listener: UnixListener,
+    /// Whom the permissions of the socket let in.
+    access: Access,
     address: Address,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Unix {
-        listener: UnixListener,
-        /// Whom the permissions of the socket let in.
-        access: Access,
-        _file: SocketFile,
-    },
-    Tcp(TcpListener),
+    _file: SocketFile,
 }
 
 /// Who may connect to a Unix socket.
@@ -127,30 +117,7 @@ impl Listener {
         let file = path.keep().map_err(|error| failed(error.error))?;
         let access = if group.is_some() { Access::Group } else { Access::Owner };
         let file = SocketFile::new(file).map_err(failed)?;
-        Ok(Self { socket: Socket::Unix { listener, access, _file: file }, address })
-    }
-
-    /// Listens on the first free port of a range on 127.0.0.1. From 0 on, the system
-    /// chooses the port.
-    pub(crate) async fn tcp(min: u16, max: u16) -> Result<Self, SocketError> {
-        if min > max {
-            return Err(SocketError::PortRange { min, max });
-        }
-        let mut last = None;
-        for port in min..=max {
-            match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-                Ok(listener) => {
-                    let address = listener.local_addr().map_err(SocketError::Tcp)?;
-                    let address = Address::Tcp(address);
-                    return Ok(Self { socket: Socket::Tcp(listener), address });
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        match last {
-            Some(source) => Err(SocketError::NoFreePort { min, max, source }),
-            None => Err(SocketError::PortRange { min, max }),
-        }
+        Ok(Self { listener, access, address, _file: file })
     }
 
     /// Where it listens.
@@ -168,14 +135,11 @@ impl Listener {
     /// The system's. Some pass, such as too many open files: whoever tries again
     /// waits a little.
     pub(crate) async fn accept(&self) -> io::Result<Io> {
-        match &self.socket {
-            Socket::Tcp(listener) => tcp(listener.accept().await?.0),
-            Socket::Unix { listener, access, .. } => loop {
-                let (stream, _) = listener.accept().await?;
-                if *access == Access::Group || peer_is_us(&stream) {
-                    return Ok(Box::new(stream));
-                }
-            },
+        loop {
+            let (stream, _) = self.listener.accept().await?;
+            if self.access == Access::Group || peer_is_us(&stream) {
+                return Ok(Box::new(stream));
+            }
         }
     }
 }
@@ -360,30 +324,6 @@ pub enum SocketError {
         /// What the system answered.
         source: io::Error,
     },
-
-    /// The host's range of ports is none.
-    #[error("PLUGIN_MIN_PORT, {min}, is greater than PLUGIN_MAX_PORT, {max}: the host is at fault")]
-    PortRange {
-        /// The first port.
-        min: u16,
-        /// The last port.
-        max: u16,
-    },
-
-    /// All ports of the host's range are taken.
-    #[error("no port of 127.0.0.1 from {min} to {max} is free: have the host set another range")]
-    NoFreePort {
-        /// The first port.
-        min: u16,
-        /// The last port.
-        max: u16,
-        /// What the system answered for the last one.
-        source: io::Error,
-    },
-
-    /// The system does not say which port it has chosen.
-    #[error("the system does not name the TCP socket that it has made")]
-    Tcp(#[source] io::Error),
 }
 
 #[cfg(test)]

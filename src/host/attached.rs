@@ -3,35 +3,43 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread;
 
-use rustix::process::Pid;
-use rustix::process::PidfdFlags;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
 use rustix::process::Signal;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use crate::host::exit::Exit;
 
 /// A process, by a descriptor that means this one for ever, whoever gets its number next.
+/// A thread watches it. Dropping this ends the watch, and leaves the process.
 #[derive(Debug)]
 pub(crate) struct Attached {
     pid: u32,
-    process: AsyncFd<OwnedFd>,
+    process: Arc<OwnedFd>,
     /// Whether it belongs to somebody who wants to keep it: it is not signalled.
     is_spared: bool,
-    /// Whether it is nobody's business any more.
-    let_go: watch::Sender<bool>,
+    /// Whether it has ended, or is nobody's business any more.
+    over: watch::Sender<bool>,
+    /// Its end ends the thread.
+    _alive: io::PipeWriter,
 }
 
 impl Attached {
-    /// Must be called in a tokio runtime.
     pub(crate) fn open(pid: u32, is_spared: bool) -> io::Result<Self> {
-        let none = || io::Error::from(io::ErrorKind::NotFound);
-        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(none)?;
-        let process = rustix::process::pidfd_open(number, PidfdFlags::empty())?;
-        let process = AsyncFd::with_interest(process, Interest::READABLE)?;
-        Ok(Self { pid, process, is_spared, let_go: watch::Sender::new(false) })
+        let process = Arc::new(open(pid)?);
+        let over = watch::Sender::new(false);
+        let (forsaken, alive) = io::pipe()?;
+        let (watched, ended) = (process.clone(), over.clone());
+        let watcher = thread::Builder::new().name("trunkline-plugin".to_owned());
+        watcher.spawn(move || {
+            if wait(&watched, &forsaken) {
+                ended.send_replace(true);
+            }
+        })?;
+        Ok(Self { pid, process, is_spared, over, _alive: alive })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -45,29 +53,61 @@ impl Attached {
     ///
     /// Safe.
     pub(crate) async fn wait(&self) -> Exit {
-        let mut let_go = self.let_go.subscribe();
-        tokio::select! {
-            _ = self.process.readable() => {}
-            _ = let_go.wait_for(|let_go| *let_go) => {}
-        }
+        // The sender is in `self`.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
         Exit::UNKNOWN
     }
 
     /// Sends a signal to the process alone. Does nothing once it has ended.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
-        if self.is_spared {
-            return Ok(());
-        }
-        match rustix::process::pidfd_send_signal(&self.process, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        if self.is_spared { Ok(()) } else { send(&self.process, signal) }
     }
 
     /// The connection to it is closed. One that is spared goes on without this host.
     pub(crate) fn let_go(&self) {
         if self.is_spared {
-            self.let_go.send_replace(true);
+            self.over.send_replace(true);
         }
     }
+}
+
+/// Whether the process has ended; `false` if nobody wants to know any more.
+fn wait(process: &OwnedFd, forsaken: &io::PipeReader) -> bool {
+    loop {
+        let mut watched =
+            [PollFd::new(process, PollFlags::IN), PollFd::new(forsaken, PollFlags::IN)];
+        match rustix::event::poll(&mut watched, None) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(_) => return watched[1].revents().is_empty(),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn open(pid: u32) -> io::Result<OwnedFd> {
+    use rustix::process::Pid;
+    use rustix::process::PidfdFlags;
+
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+#[cfg(target_os = "linux")]
+fn send(process: &OwnedFd, signal: Signal) -> io::Result<()> {
+    match rustix::process::pidfd_send_signal(process, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open(_: u32) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(_: &OwnedFd, _: Signal) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -183,7 +183,12 @@ async fn read_to_end(
         pipe.readable().await?;
         match pipe.try_read(buffer) {
             Ok(0) => return Ok(()),
-            Ok(length) => lines.push(&buffer[..length], |piece| sink.take(piece)),
+            Ok(length) => {
+                lines.push(&buffer[..length], |piece| sink.take(piece));
+                // A plugin that floods its output must not keep others from their turn: a
+                // chunk may be thousands of lines.
+                tokio::task::yield_now().await;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

@@ -94,7 +94,7 @@ fn trunk() -> io::Result<(StdUnixStream, OwnedFd)> {
     Ok((ours, theirs.into()))
 }
 
-fn reader(pipe: Option<impl Into<std::os::fd::OwnedFd>>) -> io::Result<pipe::Receiver> {
+fn reader(pipe: Option<impl Into<OwnedFd>>) -> io::Result<pipe::Receiver> {
     let pipe = pipe.ok_or_else(|| io::Error::other("the child has no such pipe"))?;
     pipe::Receiver::from_owned_fd(pipe.into())
 }

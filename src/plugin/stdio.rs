@@ -30,7 +30,9 @@ pub(crate) use writer::install_panic_hook;
 /// at all times, by a thread of its own: whoever writes to them never waits for
 /// the host, whatever the runtime does.
 ///
-/// Dropping it restores them. There should be one at a time in a process; a
+/// Dropping it restores them: what was written before can still be taken from the
+/// [`Output`], which then ends. A child process that has inherited the pipes gets SIGPIPE
+/// when it writes to them from then on. There should be one at a time in a process; a
 /// second one would redirect what the first one had left, and they would have
 /// to be dropped in reverse.
 #[derive(Debug)]
@@ -94,17 +96,6 @@ impl Redirect {
         self.pump.flushed().await;
     }
 
-    /// Puts the original descriptors back. What was written before can still be
-    /// taken from the [`Output`], which then ends. A child process that has
-    /// inherited the pipes gets SIGPIPE when it writes to them from now on.
-    ///
-    /// # Errors
-    ///
-    /// The system's, for the one or the other; both are tried.
-    pub(crate) fn restore(self) -> io::Result<()> {
-        self.put_back()
-    }
-
     fn put_back(&self) -> io::Result<()> {
         let stdout = rustix::stdio::dup2_stdout(&self.stdout);
         let stderr = rustix::stdio::dup2_stderr(&self.stderr);
@@ -114,8 +105,7 @@ impl Redirect {
 
 impl Drop for Redirect {
     fn drop(&mut self) {
-        // Twice after `restore`, which does no harm. The pump, which is dropped
-        // next, reads what is still in the pipes. If this fails the program's
+        // The pump, which is dropped next, reads what is still in the pipes. If this fails the program's
         // output is gone, and there is nowhere to say so.
         let _ = self.put_back();
     }

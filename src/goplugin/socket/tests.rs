@@ -131,20 +131,6 @@ fn a_private_folder_is_the_user_s_alone_and_short_enough() {
     assert!(!path.exists());
 }
 
-#[tokio::test]
-async fn tcp_listens_on_the_first_free_port_of_its_range() {
-    let any = Listener::tcp(0, 0).await.unwrap();
-    greet(&any, any.address()).await;
-    let Address::Tcp(address) = any.address() else { panic!("not TCP") };
-    assert!(address.ip().is_loopback());
-
-    let taken = address.port();
-    let error = Listener::tcp(taken, taken).await.unwrap_err();
-    assert!(matches!(error, SocketError::NoFreePort { .. }), "{error:?}");
-    let error = Listener::tcp(2, 1).await.unwrap_err();
-    assert!(matches!(error, SocketError::PortRange { .. }), "{error:?}");
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn abstract_sockets_are_connected_to() {

@@ -95,7 +95,7 @@ fn pumped() -> (OutputPump, PipeWriter, PipeWriter) {
     let (stderr, write_stderr) = io::pipe().unwrap();
     let stdout = pipe::Receiver::from_owned_fd(stdout.into()).unwrap();
     let stderr = pipe::Receiver::from_owned_fd(stderr.into()).unwrap();
-    let pump = OutputPump::start(stdout, stderr, &tracing::info_span!("plugin", pid = 7));
+    let pump = OutputPump::start(stdout, stderr, Hooks::default(), &tracing::info_span!("plugin", pid = 7));
     (pump, write_stdout, write_stderr)
 }
 
@@ -195,8 +195,9 @@ fn a_writer_without_end_cannot_keep_the_pump_from_ending() {
     let (log, _guard) = Log::keep();
     let mut lines = LineSplitter::default();
     let zero = File::open("/dev/zero").unwrap();
-    drain(zero, &mut lines, &Sink::Stdout, &mut [0; CHUNK]).unwrap();
-    lines.finish(|piece| Sink::Stdout.take(piece));
+    let mut sink = Sink { pipe: Pipe::Stdout, hook: None };
+    drain(zero, &mut lines, &mut sink, &mut [0; CHUNK]).unwrap();
+    lines.finish(|piece| sink.take(piece));
     assert_eq!(log.of(STDOUT).len(), MOST_DRAINED / LONGEST_PIECE);
     let reported = log.messages("trunkline::host::output");
     assert!(reported[0].contains("the rest is not logged"), "{reported:?}");

@@ -72,10 +72,11 @@ async fn obstacle_of(command: &PluginCommand) -> ExecObstacle {
 
 #[tokio::test]
 async fn the_trunk_is_the_childs_standard_input_in_both_directions() {
-    let mut process = spawn(&shell("read line; echo \"$line yourself\" >&0")).await.unwrap();
-    process.trunk.write_all(b"hello\n").await.unwrap();
+    let process = spawn(&shell("read line; echo \"$line yourself\" >&0")).await.unwrap();
+    let mut trunk = process.trunk.unwrap();
+    trunk.write_all(b"hello\n").await.unwrap();
     let mut answer = String::new();
-    soon(process.trunk.read_to_string(&mut answer)).await.unwrap();
+    soon(trunk.read_to_string(&mut answer)).await.unwrap();
     assert_eq!(answer, "hello yourself\n", "and then the end, as nobody else holds the trunk");
 }
 
@@ -149,7 +150,7 @@ fn tearing_the_runtime_down_kills_the_child_and_leaves_no_zombie() {
 fn a_child_that_nobody_waits_for_any_more_is_killed_at_birth() {
     let (_ours, theirs) = StdUnixStream::pair().unwrap();
     let command = shell("sleep 1000");
-    let order = Order { command, announced: BTreeMap::new(), trunk: theirs.into() };
+    let order = Order { command, announced: BTreeMap::new(), trunk: Some(theirs.into()) };
     let (born, birth) = oneshot::channel();
     drop(birth);
     let (done, wait) = mpsc::channel();
@@ -207,7 +208,7 @@ async fn what_the_host_announces_wins_over_what_the_command_sets() {
     let command =
         PluginCommand::new("env").environment(Environment::Clear).env("TRUNKLINE_X", "mine");
     let announced = BTreeMap::from([("TRUNKLINE_X".into(), "the host's".into())]);
-    let mut process = soon(Process::spawn(&command, announced)).await.unwrap();
+    let mut process = soon(Process::spawn(&command, announced, true)).await.unwrap();
     assert_eq!(rest(&mut process.stdout).await, "TRUNKLINE_X=the host's\n");
 }
 

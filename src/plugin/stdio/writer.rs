@@ -52,6 +52,7 @@ impl LogWriter {
     }
 
     /// How many lines could not be written, or not to their end.
+    #[cfg(test)]
     pub(crate) fn failed(&self) -> u64 {
         self.shared.failed.load(Relaxed)
     }

@@ -10,6 +10,7 @@ mod write;
 mod tests;
 
 pub(crate) use read::Lines;
+#[cfg(test)]
 pub(crate) use write::LONGEST_LINE;
 pub(crate) use write::line;
 
