@@ -94,11 +94,11 @@ refusals! {
     three_fields_are_refused: "three-fields", Mode::PLAIN, SHORT;
     an_address_where_nobody_listens_is_refused: "no-listener", Mode::PLAIN, SHORT;
     another_core_version_is_refused: "core-2", Mode::PLAIN, AMPLE;
-    a_core_version_that_is_no_number_is_refused: "core-nonsense", Mode::PLAIN, AMPLE;
+    a_core_version_that_is_no_number_is_refused: "core-nonsense", Mode::PLAIN, SHORT;
     a_version_that_the_host_has_not_is_refused: "app-9", Mode::PLAIN, AMPLE;
-    a_version_that_is_no_number_is_refused: "app-nonsense", Mode::PLAIN, AMPLE;
+    a_version_that_is_no_number_is_refused: "app-nonsense", Mode::PLAIN, SHORT;
     a_plugin_without_a_common_version_is_refused: "other-versions", Mode::PLAIN, AMPLE;
-    an_unknown_network_is_refused: "unknown-network", Mode::PLAIN, AMPLE;
+    an_unknown_network_is_refused: "unknown-network", Mode::PLAIN, SHORT;
     a_certificate_that_is_no_base64_is_refused: "bad-certificate", Mode::MTLS, AMPLE;
     a_certificate_that_is_none_is_refused: "odd-certificate", Mode::MTLS, SHORT;
     a_certificate_that_is_cut_is_refused: "cut-certificate", Mode::MTLS, SHORT;

@@ -109,7 +109,10 @@ fn started(variables: &[(&str, &str)]) -> Child {
 
 /// The fields of its handshake line. It is killed then.
 fn line(variables: &[(&str, &str)]) -> Vec<String> {
-    let cookie = [("TRUNKLINE_INTEROP", "bread")];
+    // It is killed, so its socket is left.
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().to_str().expect("text");
+    let cookie = [("TRUNKLINE_INTEROP", "bread"), ("PLUGIN_UNIX_SOCKET_DIR", directory)];
     let mut child = started(&[&cookie, variables].concat());
     let mut line = String::new();
     let stdout = child.stdout.take().expect("piped");

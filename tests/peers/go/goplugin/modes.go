@@ -25,6 +25,9 @@ const (
 	multiplex
 )
 
+// flood is a line of usual length.
+var flood = strings.Repeat("flood ", 21) + "\n"
+
 // before says what happens instead of the plugin, or before it.
 var before = map[string]func(*plugin.ServeConfig){
 	"exit-3":        func(*plugin.ServeConfig) { os.Exit(3) },
@@ -39,7 +42,7 @@ var before = map[string]func(*plugin.ServeConfig){
 	"half-and-exit": func(*plugin.ServeConfig) { fmt.Fprint(fd1, "1|1|uni"); os.Exit(0) },
 	"binary":        func(*plugin.ServeConfig) { _, _ = fd1.Write([]byte{0xff, 0xfe, 0, '\n'}); select {} },
 	"endless-line":  func(*plugin.ServeConfig) { forEver(fd1, "x") },
-	"flood-stderr":  func(*plugin.ServeConfig) { forEver(fd2, "flood\n") },
+	"flood-stderr":  func(*plugin.ServeConfig) { forEver(fd2, flood) },
 	"netrpc":        func(*plugin.ServeConfig) { fmt.Fprintln(fd1, "1|1|unix|/nowhere/plugin1|netrpc"); select {} },
 	"four-fields":   func(*plugin.ServeConfig) { fmt.Fprintln(fd1, "1|1|unix|/nowhere/plugin1"); select {} },
 	"three-fields":  func(*plugin.ServeConfig) { fmt.Fprintln(fd1, "1|1|unix"); select {} },
@@ -89,8 +92,8 @@ var rewrite = map[string]func(line []string) []string{
 // after says what happens as soon as the handshake line is out.
 var after = map[string]func(){
 	"long-stdout":  func() { fmt.Fprintln(fd1, strings.Repeat("x", 200_000)); fmt.Fprintln(fd1, "after") },
-	"flood-stdout": func() { forEver(fd1, "flood\n") },
-	"flood-stdio":  func() { time.Sleep(100 * time.Millisecond); forEver(os.Stdout, "flood\n") },
+	"flood-stdout": func() { forEver(fd1, flood) },
+	"flood-stdio":  func() { time.Sleep(100 * time.Millisecond); forEver(os.Stdout, flood) },
 	"exit-after":   func() { os.Exit(4) },
 	"stop-after":   func() { _ = unix.Kill(os.Getpid(), unix.SIGSTOP) },
 }
