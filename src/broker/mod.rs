@@ -60,6 +60,10 @@ pub(crate) const RUN_VARIABLE: &str = "TRUNKLINE_RUN";
 
 /// What another dialect is made of.
 #[cfg(feature = "goplugin")]
+#[cfg_attr(
+    not(all(feature = "host", feature = "plugin")),
+    allow(unused_imports, reason = "one side alone does not use all of it")
+)]
 pub(crate) mod dialects {
     pub(crate) use super::dialect::Dialect;
     pub(crate) use super::dialect::Line;

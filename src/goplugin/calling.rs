@@ -149,7 +149,8 @@ impl Line for Brokered {
             let running = core.life.begin(standing(background)).map_err(|it| it.to_status())?;
             let send = |request| async move {
                 let http = self.http().await.map_err(|error| error.to_status())?;
-                send(http, request, Call { _line: self, core, _running: running, main: false }).await
+                send(http, request, Call { _line: self, core, _running: running, main: false })
+                    .await
             };
             dialects::call(request, send).await
         })

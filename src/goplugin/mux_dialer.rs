@@ -14,16 +14,17 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::knock::Action;
-use super::knock::DialError;
-use super::knock::Dialing;
-use super::knock::Odd;
-use super::knock::RequestId;
-use super::knock::StreamId;
-use super::mux::Session;
-use super::mux::Stream;
-use super::wire::ConnInfo;
-use super::wire::conn_info::Knock;
+use crate::broker::dialects::now;
+use crate::goplugin::knock::Action;
+use crate::goplugin::knock::DialError;
+use crate::goplugin::knock::Dialing;
+use crate::goplugin::knock::Odd;
+use crate::goplugin::knock::RequestId;
+use crate::goplugin::knock::StreamId;
+use crate::goplugin::mux::Session;
+use crate::goplugin::mux::Stream;
+use crate::goplugin::wire::ConnInfo;
+use crate::goplugin::wire::conn_info::Knock;
 
 /// The dialing side of one session. Dropped, it fails all dials with
 /// [`DialError::SessionEnded`]; streams that were handed out live on.
@@ -74,7 +75,7 @@ impl MuxDialer {
         let (reply, outcome) = oneshot::channel();
         let request = {
             let mut dials = self.shared.dials.lock();
-            let request = dials.dialing.dial(id, crate::broker::now())?;
+            let request = dials.dialing.dial(id, now())?;
             dials.waiting.insert(request, reply);
             request
         };
@@ -85,7 +86,7 @@ impl MuxDialer {
 
     /// The peer's answer to a knock, from the control stream, with its error; empty is yes.
     pub(crate) fn on_ack(&self, id: u32, error: &str) {
-        self.shared.dials.lock().dialing.on_ack(id, error, crate::broker::now());
+        self.shared.dials.lock().dialing.on_ack(id, error, now());
         self.shared.changed.notify_one();
     }
 
@@ -124,7 +125,7 @@ impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
         let mut dials = self.shared.dials.lock();
         if dials.waiting.remove(&self.request).is_some() {
-            dials.dialing.cancel(self.request, crate::broker::now());
+            dials.dialing.cancel(self.request, now());
             self.shared.changed.notify_one();
         }
     }
@@ -166,12 +167,11 @@ impl Task {
             };
             tokio::select! {
                 () = shared.changed.notified() => {}
-                () = timer => shared.dials.lock().dialing.on_time(crate::broker::now()),
+                () = timer => shared.dials.lock().dialing.on_time(now()),
                 Some((id, opened)) = self.opening.next() => match opened {
                     Ok(stream) => {
                         self.taken.insert(id, stream);
-                        let now = crate::broker::now();
-                        shared.dials.lock().dialing.on_taken(id, now);
+                        shared.dials.lock().dialing.on_taken(id, now());
                     }
                     // Opening fails only with the session.
                     Err(_) => return,
@@ -265,7 +265,7 @@ mod tests {
         let inbound = {
             let accepting = Arc::clone(&accepting);
             move |mut stream: Stream| {
-                if let Inbound::Id(id) = accepting.lock().on_stream(crate::broker::now()) {
+                if let Inbound::Id(id) = accepting.lock().on_stream(now()) {
                     tokio::spawn(async move { stream.write_all(&id.to_be_bytes()).await });
                 }
             }
@@ -279,7 +279,7 @@ mod tests {
             while let Some(message) = to_peer.recv().await {
                 assert!(message.knock.is_some_and(|knock| knock.knock && !knock.ack));
                 let id = message.service_id;
-                let answer = known.lock().on_knock(id, crate::broker::now());
+                let answer = known.lock().on_knock(id, now());
                 if let (true, Some(dialer)) = (answering, answers.upgrade()) {
                     dialer.on_ack(id, &answer.error);
                 }

@@ -27,6 +27,7 @@ use crate::host::attached::Attached;
 use crate::host::error::LaunchError;
 use crate::host::exit::Exit;
 use crate::host::go_plugin::Announced;
+#[cfg(feature = "goplugin")]
 use crate::host::go_plugin::Belongings;
 use crate::host::handle::PluginHandle;
 use crate::host::handle::Terms;
@@ -54,6 +55,10 @@ enum Outcome {
     /// It has ended.
     Exited(Exit),
     /// What it says leads to nothing.
+    #[cfg_attr(
+        not(feature = "goplugin"),
+        expect(dead_code, reason = "all plugins speak one dialect")
+    )]
     Refused(LaunchError),
     /// It says nothing.
     TimedOut,
@@ -63,6 +68,7 @@ enum Outcome {
 pub(super) struct Met {
     pub(super) broker: Broker,
     pub(super) terms: Terms,
+    #[cfg(feature = "goplugin")]
     pub(super) belongings: Option<Belongings>,
     pub(super) lost: LostTrunk,
 }
@@ -123,11 +129,17 @@ impl Launch {
         };
         let program = self.program();
         let error = match outcome {
-            Outcome::Met(Met { broker, terms, belongings, lost }) => {
-                let policy = self.policy;
-                let (process, output) = (Tended::Child(child), Some(output));
-                let running = Running { broker, process, output, lost, policy, belongings };
-                return Ok(PluginHandle::new(info, terms, control, running, span));
+            Outcome::Met(met) => {
+                let running = Running {
+                    broker: met.broker,
+                    process: Tended::Child(child),
+                    output: Some(output),
+                    lost: met.lost,
+                    policy: self.policy,
+                    #[cfg(feature = "goplugin")]
+                    belongings: met.belongings,
+                };
+                return Ok(PluginHandle::new(info, met.terms, control, running, span));
             }
             Outcome::Exited(exit) => {
                 let stderr_tail = end_of(output).await;
@@ -322,7 +334,13 @@ async fn dial(builder: Builder, trunk: tokio::net::UnixStream) -> Outcome {
     match connected {
         Ok(broker) => {
             let terms = Terms::native(broker.peer().application_version);
-            Outcome::Met(Met { broker, terms, belongings: None, lost })
+            Outcome::Met(Met {
+                broker,
+                terms,
+                #[cfg(feature = "goplugin")]
+                belongings: None,
+                lost,
+            })
         }
         Err(error) => Outcome::Failed(error),
     }

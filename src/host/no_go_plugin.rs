@@ -1,8 +1,6 @@
 //! In place of `go_plugin` where that is not built: every plugin speaks Trunkline's own
 //! dialect.
 
-use crate::broker::Broker;
-use crate::host::handle::Terms;
 use crate::host::output::Hooks;
 use crate::services::log::LogService;
 
@@ -21,7 +19,3 @@ impl Announced {
         std::future::pending().await
     }
 }
-
-/// Nothing is left behind.
-#[derive(Debug)]
-pub(super) struct Belongings;

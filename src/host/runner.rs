@@ -13,6 +13,7 @@ use crate::broker::now;
 use crate::host::attached::Attached;
 use crate::host::exit::Exit;
 use crate::host::exit::ProcessEnded;
+#[cfg(feature = "goplugin")]
 use crate::host::go_plugin::Belongings;
 use crate::host::handle::PluginEnd;
 use crate::host::output::OutputPump;
@@ -34,6 +35,7 @@ pub(super) struct Running {
     pub(super) lost: LostTrunk,
     pub(super) policy: StopPolicy,
     /// What is removed when nothing of the plugin is left.
+    #[cfg(feature = "goplugin")]
     pub(super) belongings: Option<Belongings>,
 }
 
@@ -143,7 +145,7 @@ pub(super) async fn run(
     mut requests: watch::Receiver<Request>,
     ended: watch::Sender<Option<PluginEnd>>,
 ) {
-    let Running { broker, mut process, output, mut lost, policy, belongings } = running;
+    let Running { broker, mut process, output, mut lost, policy, .. } = running;
     let mut supervisor = Supervisor::new(policy);
     let mut heard = Heard::default();
     let mut actions = Vec::new();
@@ -201,7 +203,8 @@ pub(super) async fn run(
     if let Some(output) = output {
         output.stop().await;
     }
-    drop(belongings);
+    #[cfg(feature = "goplugin")]
+    drop(running.belongings);
     match end.exit {
         Some(exit) => tracing::info!(%exit, cause = ?end.cause, "the plugin has ended"),
         None => tracing::error!(cause = ?end.cause, "the plugin was killed, and has not ended"),

@@ -203,7 +203,9 @@ async fn a_plugin_of_a_plugin_inherits_nothing_of_the_outer_handshake() {
         let this = env::current_exe().expect("the path of this test program");
         let mut inner = Command::new(this);
         let name = "hazards::a_plugin_of_a_plugin_inherits_nothing_of_the_outer_handshake";
-        inner.args(["--exact", name, "--nocapture"]).envs(OUTER.map(|name| (name, OF_THE_OUTER_HOST)));
+        inner
+            .args(["--exact", name, "--nocapture"])
+            .envs(OUTER.map(|name| (name, OF_THE_OUTER_HOST)));
         let output = within(inner.output()).await.expect("it runs");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.contains("1 passed"), "{output:?}");

@@ -95,7 +95,12 @@ fn pumped() -> (OutputPump, PipeWriter, PipeWriter) {
     let (stderr, write_stderr) = io::pipe().unwrap();
     let stdout = pipe::Receiver::from_owned_fd(stdout.into()).unwrap();
     let stderr = pipe::Receiver::from_owned_fd(stderr.into()).unwrap();
-    let pump = OutputPump::start(stdout, stderr, Hooks::default(), &tracing::info_span!("plugin", pid = 7));
+    let pump = OutputPump::start(
+        stdout,
+        stderr,
+        Hooks::default(),
+        &tracing::info_span!("plugin", pid = 7),
+    );
     (pump, write_stdout, write_stderr)
 }
 

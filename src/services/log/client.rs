@@ -238,7 +238,7 @@ impl Log {
     /// # Cancel safety
     /// Dropping the future loses nothing: a record that was not given to
     /// `write` is still in the queue.
-    #[cfg(feature = "goplugin")]
+    #[cfg(all(feature = "goplugin", any(feature = "plugin", test)))]
     pub(crate) fn write_to<W: FnMut(&Record) + Send>(
         &self,
         write: W,
@@ -252,7 +252,7 @@ impl Log {
     }
 
     /// Sets what is recorded, as the host's log service would.
-    #[cfg(feature = "goplugin")]
+    #[cfg(all(feature = "goplugin", any(feature = "plugin", test)))]
     pub(crate) fn set_level(&self, level: LevelFilter) {
         self.shared.set_level(level);
     }

@@ -31,6 +31,10 @@ mod client;
 mod clip;
 mod convert;
 #[cfg(feature = "goplugin")]
+#[cfg_attr(
+    not(all(feature = "host", feature = "plugin")),
+    allow(dead_code, unused_imports, reason = "one side reads it, the other writes it")
+)]
 pub(crate) mod hclog;
 mod record;
 mod server;

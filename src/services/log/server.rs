@@ -67,7 +67,7 @@ impl LogService {
     }
 
     /// Takes a record that came another way, as if the plugin had sent it.
-    #[cfg(feature = "goplugin")]
+    #[cfg(all(feature = "goplugin", feature = "host"))]
     pub(crate) fn take(&self, record: Record) {
         self.handler.take(record, self.handler.control.level());
     }

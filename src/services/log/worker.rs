@@ -9,11 +9,11 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::Streaming;
-#[cfg(feature = "goplugin")]
+#[cfg(all(feature = "goplugin", any(feature = "plugin", test)))]
 use tracing::Level;
 
 use crate::services::Channel;
-#[cfg(feature = "goplugin")]
+#[cfg(all(feature = "goplugin", any(feature = "plugin", test)))]
 use crate::services::log::Record;
 use crate::services::log::client::Queued;
 use crate::services::log::client::Shared;
@@ -89,7 +89,7 @@ impl Worker {
     /// Gives the records to `write` instead, and of drops a record of their own,
     /// until the last handle is gone and the queue is empty. What was given is
     /// taken for received.
-    #[cfg(feature = "goplugin")]
+    #[cfg(all(feature = "goplugin", any(feature = "plugin", test)))]
     pub(super) async fn write(mut self, mut write: impl FnMut(&Record)) {
         let shared = Arc::clone(&self.shared);
         let mut open = true;
@@ -108,7 +108,7 @@ impl Worker {
         }
     }
 
-    #[cfg(feature = "goplugin")]
+    #[cfg(all(feature = "goplugin", any(feature = "plugin", test)))]
     fn write_news(&mut self, write: &mut impl FnMut(&Record)) {
         let dropped = self.shared.dropped.load(Acquire);
         if dropped > self.reported {
