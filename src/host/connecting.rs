@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::time::Instant;
 use tracing::Span;
 use uuid::Uuid;
 
@@ -81,7 +80,7 @@ impl Launch {
         run: Uuid,
         span: &Span,
     ) -> Result<PluginHandle, LaunchError> {
-        let deadline = Instant::now() + self.start_timeout;
+        let late = tokio::time::sleep(self.start_timeout);
         let Process { trunk, stdout, stderr, mut child } = process;
         let log = LogService::new(self.host.sink.clone(), &*self.name);
         let control = log.control();
@@ -124,7 +123,7 @@ impl Launch {
                     drop(rest);
                     Outcome::Exited(exit)
                 }
-                () = tokio::time::sleep_until(deadline) => Outcome::TimedOut,
+                () = late => Outcome::TimedOut,
             }
         };
         let program = self.program();
