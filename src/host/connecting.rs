@@ -28,6 +28,8 @@ use crate::host::exit::Exit;
 use crate::host::go_plugin::Announced;
 #[cfg(feature = "goplugin")]
 use crate::host::go_plugin::Belongings;
+#[cfg(feature = "goplugin")]
+use crate::host::go_plugin::GoPlugin;
 use crate::host::handle::PluginHandle;
 use crate::host::handle::Terms;
 use crate::host::launch::Launch;
@@ -106,7 +108,7 @@ impl Launch {
                 outcome = &mut native => match outcome {
                     // One that does not speak natively may have closed its standard input.
                     Outcome::Failed(_) if self.expects_another_dialect() => announced.line().await,
-                    outcome => return outcome,
+                    outcome => return self.checked(outcome),
                 },
             };
             self.meet(announced, line, pid, offers, &weak).await
@@ -152,6 +154,25 @@ impl Launch {
             }
         };
         Err(self.failed(error, child, output).await)
+    }
+
+    /// A plugin that speaks natively has chosen a version that this host has.
+    #[cfg(feature = "goplugin")]
+    fn checked(&self, outcome: Outcome) -> Outcome {
+        if let Outcome::Met(met) = &outcome
+            && let Some(plugin) = met.terms.version
+            && let Some(host) = self.go_plugin.as_ref().map(GoPlugin::versions)
+            && !host.contains(&plugin)
+        {
+            let program = self.program();
+            return Outcome::Refused(LaunchError::ApplicationVersion { program, plugin, host });
+        }
+        outcome
+    }
+
+    #[cfg(not(feature = "goplugin"))]
+    fn checked(&self, outcome: Outcome) -> Outcome {
+        outcome
     }
 
     /// What the plugin may reach.
@@ -264,6 +285,7 @@ impl Launch {
         Plan {
             offers,
             limits: self.limits.clone(),
+            keep_alive: self.keep_alive,
             last_words: Some(last_words),
             output: crate::host::go_plugin::relay(),
             weak: weak.clone(),
