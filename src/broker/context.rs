@@ -39,8 +39,17 @@ task_local! {
 pub struct CallContext {
     pub(super) deadline: Option<Instant>,
     pub(super) depth: u32,
-    /// The stream of a trunk that the call came on, if it did.
-    pub(super) stream: Option<(Link, StreamKey)>,
+    pub(super) origin: Origin,
+}
+
+/// What a call came on.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// A stream of a trunk.
+    Trunk(Link, StreamKey),
+    /// A session of another dialect, by its number.
+    #[cfg(feature = "goplugin")]
+    Foreign(u64),
 }
 
 impl CallContext {
@@ -70,8 +79,11 @@ impl CallContext {
 
     /// The stream of this trunk that the call came on, if it is this one.
     pub(super) fn stream_on(&self, link: &Link) -> Option<StreamKey> {
-        let (own, stream) = self.stream.as_ref()?;
-        own.is_same(link).then_some(*stream)
+        match &self.origin {
+            Origin::Trunk(own, stream) => own.is_same(link).then_some(*stream),
+            #[cfg(feature = "goplugin")]
+            Origin::Foreign(_) => None,
+        }
     }
 
     /// Runs a future as a part of this call.

@@ -3,12 +3,15 @@
 //! same there.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::Request;
 use http::Response;
 use http_body::Body as HttpBody;
@@ -21,6 +24,7 @@ use tonic::body::Body as TonicBody;
 use super::body::Body;
 use super::channel::timer;
 use super::context::CallContext;
+use super::context::Origin;
 use super::metadata;
 use super::offers::Offers;
 use super::protocol::Code;
@@ -69,9 +73,11 @@ where
     Ok(response.map(|body| Body::foreign(Reply { body: Some(body), deadline, scope })))
 }
 
-/// Whether the current task serves a call, on whose behalf it would make the next.
-pub(crate) fn is_nested() -> bool {
-    CallContext::current().is_some()
+/// Whether the current task serves a call of this session, on whose behalf it would make
+/// the next.
+pub(crate) fn is_nested(session: u64) -> bool {
+    let current = CallContext::current();
+    current.is_some_and(|it| matches!(it.origin, Origin::Foreign(own) if own == session))
 }
 
 /// The body of a response. Its deadline is the call's.
@@ -111,15 +117,16 @@ impl Reply {
     }
 }
 
-/// Serves a call to the service that the path of the request names.
+/// Serves a call of a session to the service that the path of the request names.
 pub(crate) async fn serve_offered(
     offers: &Offers,
+    session: u64,
     request: Request<TonicBody>,
 ) -> Response<TonicBody> {
     let path = request.uri().path();
     let name = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap_or_default();
     match offers.find(name) {
-        Some(Taker::Calls(handler)) => serve(Erased(handler.clone()), request).await,
+        Some(Taker::Calls(handler)) => serve(Erased(handler.clone()), session, request).await,
         _ if offers.withholds(name) => {
             Error::from(StreamError::Local(Code::Denied)).to_status().into_http()
         }
@@ -128,18 +135,24 @@ pub(crate) async fn serve_offered(
     }
 }
 
-/// Serves a call. Dropping the future, or the body of the response, is how a call ends
-/// that the peer has cancelled.
-pub(crate) async fn serve(service: Erased, request: Request<TonicBody>) -> Response<TonicBody> {
+/// Serves a call of a session. Dropping the future, or the body of the response, is how a
+/// call ends that the peer has cancelled.
+pub(crate) async fn serve(
+    service: Erased,
+    session: u64,
+    request: Request<TonicBody>,
+) -> Response<TonicBody> {
     let timeout = metadata::timeout(request.headers());
     let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
-    let context = CallContext { deadline, depth: 0, stream: None };
+    let context = CallContext { deadline, depth: 0, origin: Origin::Foreign(session) };
     let mut timer = deadline.map(timer);
     let late = || Status::deadline_exceeded("the deadline passed while the call was served");
-    let mut handling = Box::pin(context.clone().scope(service.0.handle(request)));
+    // A handler that panics is a call that has failed, as on a trunk.
+    let handling = AssertUnwindSafe(service.0.handle(request)).catch_unwind();
+    let mut handling = Box::pin(context.clone().scope(handling));
     let handled = std::future::poll_fn(|cx| {
         if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
-            return Poll::Ready(handled);
+            return Poll::Ready(handled.unwrap_or_else(|_| Err(failed())));
         }
         match &mut timer {
             Some(timer) => timer.as_mut().poll(cx).map(|()| Err(late())),
@@ -154,6 +167,10 @@ pub(crate) async fn serve(service: Erased, request: Request<TonicBody>) -> Respo
         }
         Err(status) => status.into_http(),
     }
+}
+
+fn failed() -> Status {
+    Error::from(StreamError::Local(Code::Failed)).to_status()
 }
 
 /// The body of a response as a handler makes it: read as a part of the call.
@@ -173,8 +190,11 @@ impl HttpBody for Served {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Self { body, timer, context, .. } = &mut *self;
-        if let Poll::Ready(frame) = context.clone().enter(|| Pin::new(body).poll_frame(cx)) {
-            return Poll::Ready(frame);
+        let read = || context.clone().enter(|| Pin::new(body).poll_frame(cx));
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(Poll::Ready(frame)) => return Poll::Ready(frame),
+            Ok(Poll::Pending) => {}
+            Err(_) => return Poll::Ready(Some(Err(failed()))),
         }
         match timer {
             Some(timer) => timer.as_mut().poll(cx).map(|()| {

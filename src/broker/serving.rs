@@ -27,6 +27,7 @@ use tracing::Instrument;
 use super::body::RequestBody;
 use super::body::StreamHold;
 use super::context::CallContext;
+use super::context::Origin;
 use super::metadata;
 use super::outgoing::Outgoing;
 use super::outgoing::SendError;
@@ -138,8 +139,8 @@ pub(super) fn serve(
     // Held from here on: if the task is lost the peer hears that it failed.
     let mut hold = StreamHold { link: link.clone(), key: stream, on_drop: Some(Code::Failed) };
     let deadline = head.timeout.and_then(|timeout| now().checked_add(timeout));
-    let on = Some((link.clone(), stream));
-    let context = CallContext { deadline, depth: head.depth, stream: on };
+    let origin = Origin::Trunk(link.clone(), stream);
+    let context = CallContext { deadline, depth: head.depth, origin };
     // The handler of a call that is over already does not begin.
     let Ok(whole) = link.request_body(stream) else { return };
     let body = match whole {

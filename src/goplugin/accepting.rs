@@ -25,18 +25,12 @@ use crate::goplugin::life::Running;
 use crate::goplugin::session::Core;
 use crate::goplugin::socket::Io;
 
-/// How many connections the peer may have open to one service. A client of gRPC has one,
-/// and may make the next before it has given up the last.
-const MOST_CONNECTIONS: usize = 64;
-
 /// A service that is registered.
 #[derive(Debug)]
 pub(super) struct Entry {
     service: Erased,
     /// Dropped with the entry: what serves it then stops.
     stop: watch::Sender<()>,
-    /// Its connections that are open.
-    connections: usize,
     /// Whether there was one since the peer was last told of the number.
     pub(super) was_dialled: bool,
     /// Where the peer finds it, if it has an address of its own.
@@ -49,14 +43,7 @@ impl Entry {
     /// The second follows its life.
     pub(super) fn new(service: Erased) -> (Self, watch::Receiver<()>) {
         let (stop, stopped) = watch::channel(());
-        let entry = Self {
-            service,
-            stop,
-            connections: 0,
-            was_dialled: false,
-            address: None,
-            announced: None,
-        };
+        let entry = Self { service, stop, was_dialled: false, address: None, announced: None };
         (entry, stopped)
     }
 }
@@ -69,15 +56,15 @@ pub(super) fn connected(core: &Arc<Core>, id: u32, io: Io) {
             tracing::debug!(id, "closed a brokered connection that came too late");
             return;
         };
-        if entry.connections >= MOST_CONNECTIONS {
-            tracing::warn!(id, "closed a brokered connection: the peer has too many for this id");
+        // As many as there may be calls: each is there for at least one.
+        if core.serving.load(Relaxed) >= core.limits.streams as usize {
+            tracing::warn!(id, "closed a brokered connection: the peer has too many");
             return;
         }
-        entry.connections += 1;
         entry.was_dialled = true;
         (entry.service.clone(), entry.stop.subscribe())
     };
-    let open = Open { core: core.clone(), id };
+    let open = Open { core: core.clone() };
     core.serving.fetch_add(1, Relaxed);
     core.opened.fetch_add(1, Relaxed);
     core.spawn(async move {
@@ -97,7 +84,7 @@ async fn serve(core: &Arc<Core>, io: Io, service: Erased) {
     };
     match secured(core, io).await {
         Ok(io) => {
-            if let Err(error) = connection::serve(io, &core.limits, handle).await {
+            if let Err(error) = connection::serve(io, &core.limits, core.tasks(), handle).await {
                 tracing::debug!(%error, "a brokered connection of the peer has ended");
             }
         }
@@ -120,7 +107,7 @@ async fn answer(
     request: Request<TonicBody>,
 ) -> Response<TonicBody> {
     match core.life.begin_theirs() {
-        Ok(running) => counted(dialects::serve(service, request).await, running),
+        Ok(running) => counted(dialects::serve(service, core.life.id(), request).await, running),
         Err(error) => error.to_status().into_http(),
     }
 }
@@ -158,14 +145,10 @@ impl HttpBody for Counted {
 /// A brokered connection that is served. Dropping it says that it has ended.
 struct Open {
     core: Arc<Core>,
-    id: u32,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.core.serving.fetch_sub(1, Relaxed);
-        if let Some(entry) = self.core.registered.lock().entries.get_mut(&self.id) {
-            entry.connections = entry.connections.saturating_sub(1);
-        }
     }
 }

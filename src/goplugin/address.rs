@@ -31,6 +31,9 @@ impl Address {
     /// is what Go connects to then. Other host names, which Go would look up, are
     /// refused: no plugin announces one.
     pub(crate) fn parse(network: &str, address: &str) -> Result<Self, AddressError> {
+        if network.len().max(address.len()) > LONGEST {
+            return Err(AddressError::TooLong { length: network.len().max(address.len()) });
+        }
         match network {
             "unix" => unix(address),
             "tcp" => tcp(address),
@@ -68,6 +71,9 @@ impl fmt::Display for Address {
         }
     }
 }
+
+/// More than any system has room for in the address of a socket, in bytes.
+const LONGEST: usize = 1024;
 
 fn unix(address: &str) -> Result<Address, AddressError> {
     // What separates the fields and the lines of a handshake, and what no path has.
@@ -111,6 +117,13 @@ pub enum AddressError {
     /// The peer names no socket.
     #[error("the peer announces a Unix socket without saying which: the peer is at fault")]
     Empty,
+
+    /// The peer names what no system could have.
+    #[error("the peer announces a socket by a name of {length} bytes: the peer is at fault")]
+    TooLong {
+        /// The length of the name, in bytes.
+        length: usize,
+    },
 
     /// The peer names a TCP address that is none.
     #[error("the peer listens at {address:?}, which is not an IP address and a port")]

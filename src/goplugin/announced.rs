@@ -40,7 +40,8 @@ impl Announced {
     pub(super) fn insert(&self, id: u32, address: Address) {
         let count = {
             let mut table = self.table.lock();
-            table.count += 1;
+            // For whoever waits it must be another number than before.
+            table.count = table.count.max(*self.news.borrow()) + 1;
             let count = table.count;
             if let Some((age, _)) = table.by_id.insert(id, (count, address)) {
                 table.by_age.remove(&age);
@@ -55,6 +56,11 @@ impl Announced {
             count
         };
         self.news.send_replace(count);
+    }
+
+    /// Whoever has announced is gone.
+    pub(super) fn clear(&self) {
+        *self.table.lock() = Table::default();
     }
 
     /// Nobody is at this address any more.

@@ -113,9 +113,9 @@ impl Brokered {
             () = core.life.ended() => return Err(ended(core)),
             io = core.paths.dial(core, self.id) => io?,
         };
-        let (http, driver) = connection::begin(io)
-            .await
-            .map_err(|error| Error::from(StreamError::Peer(Code::Protocol)).because(error))?;
+        let begun = connection::begin(io, &core.limits, core.tasks()).await;
+        let (http, driver) =
+            begun.map_err(|error| Error::from(StreamError::Peer(Code::Protocol)).because(error))?;
         let id = self.id;
         core.spawn(async move {
             if let Err(error) = driver.await {
@@ -130,10 +130,10 @@ fn ended(core: &Core) -> Error {
     StreamError::Trunk(core.life.reason().unwrap_or(EndReason::Closed)).into()
 }
 
-fn standing(background: bool) -> Standing {
+fn standing(core: &Core, background: bool) -> Standing {
     match background {
         true => Standing::Background,
-        false if dialects::is_nested() => Standing::Nested,
+        false if dialects::is_nested(core.life.id()) => Standing::Nested,
         false => Standing::New,
     }
 }
@@ -146,7 +146,8 @@ impl Line for Main {
     ) -> BoxFuture<'static, Result<Response<Body>, Status>> {
         Box::pin(async move {
             let core = self.hold.0.core.clone();
-            let running = core.life.begin(standing(background)).map_err(|it| it.to_status())?;
+            let running =
+                core.life.begin(standing(&core, background)).map_err(|it| it.to_status())?;
             let send = |request| async move {
                 let http = core.main.get().ok_or_else(|| ended(&core).to_status())?.clone();
                 send(http, request, Call { _line: self, core, _running: running, main: true }).await
@@ -169,7 +170,8 @@ impl Line for Brokered {
     ) -> BoxFuture<'static, Result<Response<Body>, Status>> {
         Box::pin(async move {
             let core = self.hold.0.core.clone();
-            let running = core.life.begin(standing(background)).map_err(|it| it.to_status())?;
+            let running =
+                core.life.begin(standing(&core, background)).map_err(|it| it.to_status())?;
             let send = |request| async move {
                 let http = self.http().await.map_err(|error| error.to_status())?;
                 send(http, request, Call { _line: self, core, _running: running, main: false })
@@ -199,10 +201,18 @@ async fn send(
     request: Request<TonicBody>,
     call: Call,
 ) -> Result<Response<TonicBody>, Status> {
-    match http.call(request).await {
+    // Owned, for the response keeps it.
+    let life = call.core.life.clone();
+    let mut over = Box::pin(async move { life.ended().await });
+    let answered = tokio::select! {
+        answered = http.call(request) => answered,
+        () = &mut over => return Err(ended(&call.core).to_status()),
+    };
+    match answered {
         Ok(response) => {
-            let reply =
-                |body| TonicBody::new(Reply { body, state: State::Reading, call: Some(call) });
+            let reply = |body| {
+                TonicBody::new(Reply { body, state: State::Reading(over), call: Some(call) })
+            };
             Ok(response.map(reply))
         }
         Err(CallError::Reset(error)) => Err(error.to_status()),
@@ -220,7 +230,8 @@ struct Reply {
 }
 
 enum State {
-    Reading,
+    /// Until the session ends.
+    Reading(Pin<Box<dyn Future<Output = ()> + Send>>),
     Explaining(BoxFuture<'static, Error>),
 }
 
@@ -235,9 +246,15 @@ impl HttpBody for Reply {
         let this = &mut *self;
         loop {
             match &mut this.state {
-                State::Reading => {
+                State::Reading(over) => {
                     let Some(call) = &this.call else { return Poll::Ready(None) };
-                    match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                    let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+                        ready!(over.as_mut().poll(cx));
+                        let error = ended(&call.core).to_status();
+                        this.call = None;
+                        return Poll::Ready(Some(Err(error)));
+                    };
+                    match frame {
                         Some(Ok(frame)) if frame.is_data() => {
                             return Poll::Ready(Some(Ok(frame)));
                         }
@@ -259,8 +276,10 @@ impl HttpBody for Reply {
                     }
                 }
                 State::Explaining(explaining) => {
+                    if this.call.is_none() {
+                        return Poll::Ready(None);
+                    }
                     let error = ready!(explaining.as_mut().poll(cx));
-                    this.state = State::Reading;
                     this.call = None;
                     return Poll::Ready(Some(Err(error.to_status())));
                 }

@@ -33,6 +33,9 @@ const ANNOUNCEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// one that is being dialled can make it panic.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(6);
 
+/// From when on a number that is handed out again may be forgotten before it is dialled.
+const FORGOTTEN_SOON: Duration = Duration::from_secs(4);
+
 /// How long an accept that failed waits, as for a free descriptor, before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -106,19 +109,41 @@ impl Classic {
         self.waiting.lock().remove(&id);
     }
 
-    pub(super) fn hand_out(&self, core: &Core, id: u32) {
+    pub(super) fn forget(&self) {
+        self.announced.clear();
+    }
+
+    pub(super) fn hand_out(&self, core: &Arc<Core>, id: u32) {
         let mut registered = core.registered.lock();
         let Some(entry) = registered.entries.get_mut(&id) else { return };
         let Some(address) = &entry.address else { return };
         // go-plugin uses an announcement up when it dials.
-        let is_known = |at| now().saturating_duration_since(at) < FORGOTTEN_AFTER;
-        if !entry.was_dialled && entry.announced.is_some_and(is_known) {
-            return;
+        if !entry.was_dialled
+            && let Some(at) = entry.announced
+        {
+            let age = now().saturating_duration_since(at);
+            if age < FORGOTTEN_AFTER {
+                if age >= FORGOTTEN_SOON {
+                    self.announce_later(core, id, FORGOTTEN_AFTER - age);
+                }
+                return;
+            }
         }
         self.waiting.lock().insert(id, address.clone());
         entry.announced = Some(now());
         entry.was_dialled = false;
         self.wake.notify_one();
+    }
+
+    /// Announces a number when the peer has certainly forgotten it.
+    fn announce_later(&self, core: &Arc<Core>, id: u32, delay: Duration) {
+        let weak = Arc::downgrade(core);
+        core.spawn(async move {
+            tokio::time::sleep(delay).await;
+            if let Some(core) = weak.upgrade() {
+                core.paths.hand_out(&core, id);
+            }
+        });
     }
 
     /// Announces what is handed out.

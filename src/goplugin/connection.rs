@@ -21,7 +21,6 @@ use hyper::client::conn::http2::Builder as ClientBuilder;
 use hyper::client::conn::http2::SendRequest;
 use hyper::server::conn::http2::Builder as ServerBuilder;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use tonic::Status;
 use tonic::body::Body as TonicBody;
@@ -31,6 +30,7 @@ use crate::broker::Limits;
 use crate::broker::dialects::Code;
 use crate::broker::dialects::StreamError;
 use crate::error::Error;
+use crate::goplugin::session::Tasks;
 use crate::goplugin::socket::Duplex;
 
 /// The calling end of a connection. Clones share it; it closes when all are gone and no
@@ -49,14 +49,29 @@ pub(super) enum CallError {
     Gone(hyper::Error),
 }
 
-/// Begins to speak HTTP/2. The second is the connection itself: it works while it is
-/// polled, and ends when the connection does.
-pub(super) async fn begin(
-    io: impl Duplex + 'static,
-) -> Result<(Http, impl Future<Output = Result<(), hyper::Error>> + Send), hyper::Error> {
-    let (sender, connection) =
-        ClientBuilder::new(TokioExecutor::new()).handshake(TokioIo::new(io)).await?;
+/// Begins to speak HTTP/2. The second ends when the connection does, and must be polled
+/// until then. What the connection needs to run is among `tasks`, and ends with them.
+pub(super) async fn begin<I: Duplex + 'static>(
+    io: I,
+    limits: &Limits,
+    tasks: Tasks,
+) -> Result<(Http, impl Future<Output = Result<(), hyper::Error>> + Send + use<I>), hyper::Error> {
+    let mut client = ClientBuilder::new(tasks);
+    client
+        .initial_stream_window_size(limits.max_window)
+        .initial_connection_window_size(connection_window(limits))
+        .max_header_list_size(limits.metadata);
+    let (sender, connection) = client.handshake(TokioIo::new(io)).await?;
     Ok((Http { sender }, connection))
+}
+
+/// What may be unread on a connection: what all windows of a trunk may grow by, as far as
+/// HTTP/2 can express it.
+fn connection_window(limits: &Limits) -> u32 {
+    const MOST: u64 = (1 << 31) - 1;
+    let window = limits.shared_window.max(limits.max_window.into()).min(MOST);
+    // It is less than 2^31.
+    u32::try_from(window).unwrap_or(u32::MAX >> 1)
 }
 
 impl Http {
@@ -85,12 +100,14 @@ impl CallError {
             if let Some(http2) = cause.downcast_ref::<h2::Error>()
                 && http2.is_reset()
             {
-                let code = match http2.reason() {
-                    Some(h2::Reason::CANCEL) => Code::Cancelled,
-                    Some(h2::Reason::REFUSED_STREAM) => Code::Limit,
-                    _ => Code::Failed,
+                let stream = match http2.reason() {
+                    // Such as by a request whose own stream of messages failed.
+                    _ if !http2.is_remote() => StreamError::Local(Code::Cancelled),
+                    Some(h2::Reason::CANCEL) => StreamError::Peer(Code::Cancelled),
+                    Some(h2::Reason::REFUSED_STREAM) => StreamError::Peer(Code::Limit),
+                    _ => StreamError::Peer(Code::Failed),
                 };
-                return Self::Reset(Error::from(StreamError::Peer(code)).because(error));
+                return Self::Reset(Error::from(stream).because(error));
             }
             source = cause.source();
         }
@@ -125,10 +142,12 @@ impl Service<Request<TonicBody>> for Http {
 }
 
 /// Serves HTTP/2 on a connection until it ends, or the future is dropped: then the calls
-/// that run are dropped too. Fails only on connections that do not speak HTTP/2.
+/// that run are dropped too. They are among `tasks`, and end with them. Fails only on
+/// connections that do not speak HTTP/2.
 pub(super) async fn serve<F>(
     io: impl Duplex + 'static,
     limits: &Limits,
+    tasks: Tasks,
     handle: impl Fn(Request<TonicBody>) -> F + Send + Sync + 'static,
 ) -> Result<(), hyper::Error>
 where
@@ -138,8 +157,12 @@ where
         let response = handle(request.map(|body| TonicBody::new(Received(body))));
         async { Ok::<_, Infallible>(response.await) }
     });
-    let mut server = ServerBuilder::new(TokioExecutor::new());
-    server.max_concurrent_streams(limits.streams).max_header_list_size(limits.metadata);
+    let mut server = ServerBuilder::new(tasks);
+    server
+        .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(limits.max_window)
+        .initial_connection_window_size(connection_window(limits))
+        .max_header_list_size(limits.metadata);
     server.serve_connection(TokioIo::new(io), service).await
 }
 

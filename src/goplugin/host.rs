@@ -106,6 +106,7 @@ pub(crate) struct Connected {
     pub(crate) tls: bool,
     /// What another host needs to reach it; not if it is multiplexed or has TLS.
     pub(crate) reattach: Option<Reattach>,
+    pub(crate) sockets: Sockets,
 }
 
 /// Sockets that a plugin may leave behind. Dropping it removes them.
@@ -113,12 +114,12 @@ pub(crate) struct Connected {
 pub(crate) struct Sockets {
     _folder: Arc<PrivateFolder>,
     /// The plugin's own: those of old versions are not in the folder.
-    address: Option<Address>,
+    own: Option<Address>,
 }
 
 impl Drop for Sockets {
     fn drop(&mut self) {
-        if let Some(address) = &self.address {
+        if let Some(address) = &self.own {
             unlink(address);
         }
     }
@@ -163,11 +164,6 @@ impl Invitation {
         variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// What the plugin may leave behind.
-    pub(crate) fn sockets(&self, line: &Line) -> Sockets {
-        Sockets { _folder: self.folder.clone(), address: Some(line.address.clone()) }
-    }
-
     /// Connects to the plugin that has answered with this line, as process `pid`. The
     /// caller sets a limit of time.
     ///
@@ -197,6 +193,7 @@ impl Invitation {
         let is_tls = tls.is_some();
         let connect = Connect {
             address: line.address,
+            pid,
             tls,
             multiplexed,
             folder: self.folder.path().to_owned(),
@@ -204,24 +201,23 @@ impl Invitation {
             shuts_down: true,
             plan,
         };
-        let broker = connect.connect().await?;
-        Ok(Connected { broker, version: line.version, multiplexed, tls: is_tls, reattach })
+        let (broker, own) = connect.connect().await?;
+        let sockets = Sockets { _folder: self.folder, own };
+        let version = line.version;
+        Ok(Connected { broker, version, multiplexed, tls: is_tls, reattach, sockets })
     }
 }
 
-/// Connects to a plugin that runs already. The second must last as long as the first. The
-/// caller sets a limit of time.
+/// Connects to a plugin that runs already. The caller sets a limit of time.
 ///
 /// # Cancel safety
 ///
 /// Dropping it closes the connection.
-pub(crate) async fn reattach(
-    plugin: &Reattach,
-    plan: Plan,
-) -> Result<(Connected, Sockets), ConnectError> {
+pub(crate) async fn reattach(plugin: &Reattach, plan: Plan) -> Result<Connected, ConnectError> {
     let folder = Arc::new(PrivateFolder::new(None).map_err(ConnectError::Socket)?);
     let connect = Connect {
         address: plugin.socket().clone(),
+        pid: plugin.pid(),
         tls: None,
         multiplexed: false,
         folder: folder.path().to_owned(),
@@ -229,16 +225,19 @@ pub(crate) async fn reattach(
         shuts_down: !plugin.is_test(),
         plan,
     };
-    let broker = connect.connect().await?;
+    let (broker, own) = connect.connect().await?;
+    // One in test mode goes on, and is to be found.
+    let sockets = Sockets { _folder: folder, own: own.filter(|_| !plugin.is_test()) };
     let version = plugin.protocol_version();
     let reattach = Some(plugin.clone());
-    let sockets = Sockets { _folder: folder, address: None };
-    Ok((Connected { broker, version, multiplexed: false, tls: false, reattach }, sockets))
+    Ok(Connected { broker, version, multiplexed: false, tls: false, reattach, sockets })
 }
 
 /// All that it takes to reach a plugin.
 struct Connect {
     address: Address,
+    /// The plugin's process.
+    pid: u32,
     tls: Option<Tls>,
     multiplexed: bool,
     /// Where the sockets of this side go.
@@ -300,11 +299,13 @@ impl Connect {
     /// # Cancel safety
     ///
     /// Dropping it closes the connection.
-    async fn connect(self) -> Result<Broker, ConnectError> {
+    async fn connect(self) -> Result<(Broker, Option<Address>), ConnectError> {
         let Plan { offers, limits, keep_alive, last_words, output, weak } = self.plan;
         let address = &self.address;
         let not_there = |source| ConnectError::NotThere { address: address.to_string(), source };
-        let io = socket::connect(address).await.map_err(not_there)?;
+        let (io, listens) = socket::connect_to(address).await.map_err(not_there)?;
+        // A plugin that lies must not have the host remove what is another's.
+        let own = (listens == Some(self.pid)).then(|| address.clone());
         let (outbound, messages) = mpsc::channel(OUTBOUND);
         let paths = if self.multiplexed {
             Paths::Multiplexed(Multiplexed::new(Role::Host, outbound.clone()))
@@ -325,7 +326,7 @@ impl Connect {
             Paths::Multiplexed(multiplexed) => {
                 multiplexed.start(&core, io);
                 // Go's never does it itself, and nobody can connect any more.
-                unlink(address);
+                own.iter().for_each(unlink);
                 multiplexed.open().await.map_err(ConnectError::Multiplexing)?
             }
             Paths::Classic(_) => io,
@@ -334,7 +335,7 @@ impl Connect {
             Some(tls) => Box::new(tls.connect(io).await.map_err(ConnectError::Tls)?),
             None => io,
         };
-        let http = connection::begin(io).await;
+        let http = connection::begin(io, &core.limits, core.last_tasks()).await;
         let (http, driver) = http.map_err(|error| ConnectError::Http(error.into()))?;
         // It is empty until now.
         let _ = core.main.set(http.clone());
@@ -343,7 +344,8 @@ impl Connect {
         let broker = Broker::of(end);
         let life = live(core.clone(), http.clone(), driver.boxed(), last_words, self.shuts_down);
         tokio::spawn(life.in_current_span());
-        core.register(Offered { offers: Arc::new(offers) }.erase(), Some(HOST_SERVICES));
+        let offered = Offered { offers: Arc::new(offers), session: core.life.id() };
+        core.register(offered.erase(), Some(HOST_SERVICES));
         core.paths.hand_out(&core, HOST_SERVICES);
         core.spawn(talk(core.clone(), http.clone(), Home::new(messages)));
         core.spawn(read_output(http.clone(), output));
@@ -351,11 +353,11 @@ impl Connect {
         if let Some((interval, patience)) = keep_alive {
             core.spawn(watch_health(core.clone(), http, interval, patience));
         }
-        Ok(broker)
+        Ok((broker, own))
     }
 }
 
-/// Removes the socket of a plugin that never removes it itself: Go's, if it multiplexes.
+/// Removes a plugin's socket.
 fn unlink(address: &Address) {
     if let Address::Unix(path) = address
         && let Err(error) = std::fs::remove_file(path)
@@ -400,6 +402,7 @@ async fn live(
         }
     }
     drop(driver);
+    core.life.cut_off();
     core.paths.close();
     core.gone().await;
     core.life.close();
@@ -449,6 +452,7 @@ async fn read_output(http: Http, mut output: Output) {
 #[derive(Clone)]
 struct Offered {
     offers: Arc<Offers>,
+    session: u64,
 }
 
 impl Service<Request<TonicBody>> for Offered {
@@ -462,6 +466,7 @@ impl Service<Request<TonicBody>> for Offered {
 
     fn call(&mut self, request: Request<TonicBody>) -> Self::Future {
         let offers = self.offers.clone();
-        Box::pin(async move { Ok(dialects::serve_offered(&offers, request).await) })
+        let session = self.session;
+        Box::pin(async move { Ok(dialects::serve_offered(&offers, session, request).await) })
     }
 }

@@ -1,6 +1,8 @@
 //! The life of a session: what runs on it, and how it comes to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -15,8 +17,17 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(super) struct Life {
     phase: watch::Sender<Phase>,
+    /// Whether the session's own connection is closed.
+    cut: watch::Sender<bool>,
     state: Mutex<State>,
+    /// What a trunk has its number for: a session has one of its own.
+    id: u64,
+    /// How many calls the peer may have open.
+    most: u32,
 }
+
+/// Numbers of sessions, so that a call is known to have come on one.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug, Default)]
 struct State {
@@ -28,6 +39,8 @@ struct State {
     begun: u64,
     /// Calls that are open, in the background or not.
     open: usize,
+    /// Those of the peer.
+    theirs: usize,
 }
 
 /// How a call stands to the end of a session.
@@ -46,11 +59,23 @@ pub(super) enum Standing {
 pub(super) struct Running {
     life: Arc<Life>,
     background: bool,
+    is_theirs: bool,
 }
 
 impl Life {
-    pub(super) fn new() -> Self {
-        Self { phase: watch::Sender::new(Phase::Open), state: Mutex::default() }
+    /// A session on which the peer may have `most` calls open.
+    pub(super) fn new(most: u32) -> Self {
+        Self {
+            phase: watch::Sender::new(Phase::Open),
+            cut: watch::Sender::new(false),
+            state: Mutex::default(),
+            id: SESSIONS.fetch_add(1, Relaxed),
+            most,
+        }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(super) fn phase(&self) -> watch::Receiver<Phase> {
@@ -70,14 +95,31 @@ impl Life {
         state.calls += usize::from(!background);
         state.open += 1;
         state.begun += 1;
-        Ok(Running { life: self.clone(), background })
+        Ok(Running { life: self.clone(), background, is_theirs: false })
     }
 
     /// Begins a call of the peer. While the session is going away it is let through if
     /// others run, since it may be made on behalf of one of those.
     pub(super) fn begin_theirs(self: &Arc<Self>) -> Result<Running, Error> {
-        let runs = self.state.lock().calls > 0;
-        self.begin(if runs { Standing::Nested } else { Standing::New })
+        let runs = {
+            let mut state = self.state.lock();
+            if state.theirs >= self.most as usize {
+                return Err(StreamError::Local(Code::Limit).into());
+            }
+            state.theirs += 1;
+            state.calls > 0
+        };
+        let begun = self.begin(if runs { Standing::Nested } else { Standing::New });
+        match begun {
+            Ok(mut running) => {
+                running.is_theirs = true;
+                Ok(running)
+            }
+            Err(error) => {
+                self.state.lock().theirs -= 1;
+                Err(error)
+            }
+        }
     }
 
     pub(super) fn go_away(&self) {
@@ -100,6 +142,17 @@ impl Life {
             state.end = Some(reason);
             self.phase.send_replace(Phase::Ended);
         }
+    }
+
+    /// The session's own connection is closed, and with it whatever still runs on it.
+    pub(super) fn cut_off(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Waits until the session's own connection is closed.
+    pub(super) async fn cut(&self) {
+        // The sender is in `self`.
+        let _ = self.cut.subscribe().wait_for(|cut| *cut).await;
     }
 
     /// Nothing of the session is left.
@@ -130,6 +183,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let mut state = self.life.state.lock();
         state.open -= 1;
+        state.theirs -= usize::from(self.is_theirs);
         state.calls -= usize::from(!self.background);
         if state.going_away && state.calls == 0 && state.end.is_none() {
             self.life.phase.send_replace(Phase::Drained);
@@ -148,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_session_that_is_going_away_begins_nothing_new_and_is_drained_when_nothing_runs() {
-        let life = Arc::new(Life::new());
+        let life = Arc::new(Life::new(2));
         let outer = life.begin(Standing::New).expect("open");
         let log = life.begin(Standing::Background).expect("open");
         life.go_away();
@@ -165,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_for_the_end_is_the_one_that_callers_are_told() {
-        let life = Arc::new(Life::new());
+        let life = Arc::new(Life::new(2));
         life.end(EndReason::PeerClosed);
         life.close();
         assert!(matches!(life.reason(), Some(EndReason::PeerClosed)));
@@ -174,8 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn one_call_of_the_peer_too_many_is_refused() {
+        let life = Arc::new(Life::new(2));
+        let first = life.begin_theirs().expect("open");
+        let _second = life.begin_theirs().expect("open");
+        assert_eq!(life.begin_theirs().expect_err("too many").reason(), Reason::Limit);
+        assert!(life.begin(Standing::New).is_ok(), "ours are not counted");
+        drop(first);
+        assert!(life.begin_theirs().is_ok());
+    }
+
+    #[test]
     fn a_call_of_the_peer_is_let_through_while_others_run() {
-        let life = Arc::new(Life::new());
+        let life = Arc::new(Life::new(2));
         let running = life.begin(Standing::New).expect("open");
         life.go_away();
         assert!(life.begin_theirs().is_ok());

@@ -2,8 +2,8 @@
 //! stream. Identity and order are decided there.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -56,6 +56,7 @@ impl MuxDialer {
             shared: Arc::clone(&shared),
             session,
             knocks,
+            to_knock: VecDeque::new(),
             opening: FuturesUnordered::new(),
             taken: HashMap::new(),
         };
@@ -136,6 +137,8 @@ struct Task {
     shared: Arc<Shared>,
     session: Session,
     knocks: mpsc::Sender<ConnInfo>,
+    /// Knocks for which there was no room yet.
+    to_knock: VecDeque<u32>,
     opening: FuturesUnordered<BoxFuture<'static, (StreamId, std::io::Result<Stream>)>>,
     taken: HashMap<StreamId, Stream>,
 }
@@ -154,18 +157,24 @@ impl Task {
     async fn work(&mut self) {
         let shared = Arc::clone(&self.shared);
         loop {
-            let timeout = match self.act() {
-                Next::Knock(id) if self.knocks.send(knock(id)).await.is_err() => return,
-                Next::Knock(_) => continue,
-                Next::Wait(timeout) => timeout,
-            };
+            self.act();
+            let timeout = shared.dials.lock().dialing.next_timeout();
             let timer = async {
                 match timeout {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
                     None => std::future::pending().await,
                 }
             };
+            let next = self.to_knock.front().copied();
             tokio::select! {
+                room = self.knocks.reserve(), if next.is_some() => match (room, next) {
+                    (Ok(room), Some(id)) => {
+                        self.to_knock.pop_front();
+                        room.send(knock(id));
+                    }
+                    // The session has ended.
+                    _ => return,
+                },
                 () = shared.changed.notified() => {}
                 () = timer => shared.dials.lock().dialing.on_time(now()),
                 Some((id, opened)) = self.opening.next() => match opened {
@@ -180,12 +189,13 @@ impl Task {
         }
     }
 
-    /// Does everything that is to be done, up to the next knock.
-    fn act(&mut self) -> Next {
+    /// Does everything that can be done at once.
+    fn act(&mut self) {
         let mut dials = self.shared.dials.lock();
         while let Some(action) = dials.dialing.next_action() {
             match action {
-                Action::Knock(id) => return Next::Knock(id),
+                // One is in flight at a time, and each waits for a dial: there are few.
+                Action::Knock(id) => self.to_knock.push_back(id),
                 Action::Open(id) => {
                     let session = self.session.clone();
                     self.opening.push(Box::pin(async move { (id, session.open_taken().await) }));
@@ -206,14 +216,7 @@ impl Task {
                 Action::Report(odd) => report(odd),
             }
         }
-        Next::Wait(dials.dialing.next_timeout())
     }
-}
-
-/// What cannot be done at once.
-enum Next {
-    Knock(u32),
-    Wait(Option<Instant>),
 }
 
 fn knock(id: u32) -> ConnInfo {

@@ -37,7 +37,7 @@ impl Paths {
     }
 
     /// The peer is about to learn the number.
-    pub(super) fn hand_out(&self, core: &Core, id: u32) {
+    pub(super) fn hand_out(&self, core: &Arc<Core>, id: u32) {
         match self {
             Self::Classic(classic) => classic.hand_out(core, id),
             // It asks when it wants to connect.
@@ -74,6 +74,13 @@ impl Paths {
             Self::Classic(classic) => classic.speak(core).await,
             // It only answers, and dials.
             Self::Multiplexed(_) => std::future::pending().await,
+        }
+    }
+
+    /// A host begins to talk to the broker: what another has said is over.
+    pub(super) fn forget(&self) {
+        if let Self::Classic(classic) = self {
+            classic.forget();
         }
     }
 

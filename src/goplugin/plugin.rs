@@ -245,8 +245,13 @@ impl Listening {
         let internal = internal.offers(&descriptors, hosts_seen.clone()).await?;
         let server = Arc::new(Server { core: core.clone(), internal, offers, hosts });
         if let Paths::Multiplexed(multiplexed) = &core.paths {
-            let server = server.clone();
-            multiplexed.on_main(move |io| server.connected(io));
+            // The session must not keep what keeps the session.
+            let server = Arc::downgrade(&server);
+            multiplexed.on_main(move |io| {
+                if let Some(server) = server.upgrade() {
+                    server.connected(io);
+                }
+            });
         }
         let speaking = core.clone();
         core.spawn(async move { speaking.paths.speak(&speaking).await });
@@ -287,6 +292,7 @@ async fn close(core: Arc<Core>, folder: Option<PrivateFolder>) {
     core.life.ended().await;
     core.clear();
     core.paths.close();
+    core.life.cut_off();
     core.gone().await;
     drop(folder);
     core.life.close();
@@ -323,7 +329,9 @@ impl Server {
                 let server = server.clone();
                 move |request| answer(server.clone(), request)
             };
-            if let Err(error) = connection::serve(io, &server.core.limits, handle).await {
+            if let Err(error) =
+                connection::serve(io, &server.core.limits, server.core.tasks(), handle).await
+            {
                 tracing::debug!(%error, "a connection of the host has ended");
             }
         });
@@ -331,14 +339,17 @@ impl Server {
 }
 
 async fn answer(server: Arc<Server>, request: HttpRequest<TonicBody>) -> HttpResponse<TonicBody> {
+    let session = server.core.life.id();
     let path = request.uri().path();
     let name = path.split('/').nth(1).unwrap_or_default();
     if server.internal.contains(name) {
         // These last as long as the session, and are not what it waits for.
-        return dialects::serve_offered(&server.internal, request).await;
+        return dialects::serve_offered(&server.internal, session, request).await;
     }
     match server.core.life.begin_theirs() {
-        Ok(running) => counted(dialects::serve_offered(&server.offers, request).await, running),
+        Ok(running) => {
+            counted(dialects::serve_offered(&server.offers, session, request).await, running)
+        }
         Err(error) => error.to_status().into_http(),
     }
 }
@@ -418,6 +429,8 @@ impl GrpcBroker for BrokerService {
             return Err(Status::failed_precondition("another host talks to the broker"));
         };
         let core = self.core.clone();
+        // Another host's, whose ids mean nothing to this one.
+        core.paths.forget();
         let incoming = request.into_inner();
         core.clone().spawn(async move { control::listen(&core, incoming).await });
         Ok(Response::new(outbound.map(Ok).boxed()))

@@ -5,12 +5,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -21,6 +23,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tracing::Instrument;
+use tracing::Span;
 
 use crate::broker::ByteListener;
 use crate::broker::ByteStream;
@@ -90,8 +93,33 @@ pub(super) struct Core {
     /// Brokered connections of the peer that are served.
     pub(super) serving: AtomicUsize,
     runtime: Handle,
-    tasks: TaskTracker,
+    tracker: TaskTracker,
+    /// That of the plugin: whoever uses the session first may be in any other.
+    span: Span,
     peer: Peer,
+}
+
+/// Where the tasks of a session run, as hyper knows it.
+#[derive(Clone)]
+pub(super) struct Tasks {
+    core: Weak<Core>,
+    /// Whether they outlast the session's end, until all is said.
+    to_the_last: bool,
+}
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, task: F) {
+        let Some(core) = self.core.upgrade() else { return };
+        let task = async move {
+            // Connections say how they end in another way.
+            task.await;
+        };
+        if self.to_the_last { core.spawn_to_the_last(task) } else { core.spawn(task) }
+    }
 }
 
 /// What this side accepts brokered connections for.
@@ -117,7 +145,7 @@ impl Core {
         let Parts { role, limits, tls, paths, peer_has_services, outbound } = parts;
         Arc::new(Self {
             role,
-            life: Arc::new(Life::new()),
+            life: Arc::new(Life::new(limits.streams)),
             limits,
             tls,
             paths,
@@ -129,7 +157,8 @@ impl Core {
             opened: AtomicU64::new(0),
             serving: AtomicUsize::new(0),
             runtime: Handle::current(),
-            tasks: TaskTracker::new(),
+            tracker: TaskTracker::new(),
+            span: Span::current(),
             peer: Peer::default(),
         })
     }
@@ -144,13 +173,36 @@ impl Core {
                 () = task => {}
             }
         };
-        self.tasks.spawn_on(task.in_current_span(), &self.runtime);
+        self.tracker.spawn_on(task.instrument(self.span.clone()), &self.runtime);
+    }
+
+    /// Runs a task until the session's own connection is closed.
+    fn spawn_to_the_last(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let life = self.life.clone();
+        let task = async move {
+            tokio::select! {
+                biased;
+                () = life.cut() => {}
+                () = task => {}
+            }
+        };
+        self.tracker.spawn_on(task.instrument(self.span.clone()), &self.runtime);
+    }
+
+    /// For the connections of a session, which end with it.
+    pub(super) fn tasks(self: &Arc<Self>) -> Tasks {
+        Tasks { core: Arc::downgrade(self), to_the_last: false }
+    }
+
+    /// For the connection that says goodbye.
+    pub(super) fn last_tasks(self: &Arc<Self>) -> Tasks {
+        Tasks { core: Arc::downgrade(self), to_the_last: true }
     }
 
     /// Waits until nothing of a session is left that has ended: no task, and so no socket.
     pub(super) async fn gone(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.tracker.close();
+        self.tracker.wait().await;
     }
 
     /// The runtime that the session was made in: a registration may be made elsewhere.
@@ -167,6 +219,12 @@ impl Core {
             Some(reason) => StreamError::Trunk(reason).into(),
             None => Error::from(StreamError::Peer(Code::Closed)).because(gone),
         }
+    }
+
+    /// What the application has registered.
+    fn registrations(&self) -> usize {
+        let registered = self.registered.lock();
+        registered.entries.keys().filter(|id| **id != HOST_SERVICES).count()
     }
 
     /// A number for what is registered.
@@ -284,7 +342,7 @@ impl Dialect for Session {
         Stats {
             channels: self.core.lines.load(Relaxed) + serving,
             streams: self.core.life.counts().0,
-            registrations: self.core.registered.lock().entries.len(),
+            registrations: self.core.registrations(),
             serving,
             ..Stats::default()
         }

@@ -50,17 +50,29 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Connects to a peer. Dropping the future gives up.
 pub(crate) async fn connect(address: &Address) -> io::Result<Io> {
+    connect_to(address).await.map(|(io, _)| io)
+}
+
+/// Connects to a peer, and says which process listens there, if the system does.
+/// Dropping the future gives up.
+pub(crate) async fn connect_to(address: &Address) -> io::Result<(Io, Option<u32>)> {
     match address {
-        Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        Address::Unix(path) => Ok(unix(UnixStream::connect(path).await?)),
         Address::Abstract(name) if cfg!(target_os = "linux") => {
             // tokio takes a null byte at the beginning as the system does.
-            Ok(Box::new(UnixStream::connect(format!("\0{name}")).await?))
+            Ok(unix(UnixStream::connect(format!("\0{name}")).await?))
         }
         Address::Abstract(_) => {
             Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no abstract sockets"))
         }
-        Address::Tcp(address) => tcp(TcpStream::connect(address).await?),
+        Address::Tcp(address) => Ok((tcp(TcpStream::connect(address).await?)?, None)),
     }
+}
+
+fn unix(stream: UnixStream) -> (Io, Option<u32>) {
+    let listens = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    let listens = listens.and_then(|pid| u32::try_from(pid).ok());
+    (Box::new(stream), listens)
 }
 
 fn tcp(stream: TcpStream) -> io::Result<Io> {

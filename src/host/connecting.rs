@@ -20,14 +20,14 @@ use crate::broker::WeakBroker;
 use crate::goplugin::Reattach;
 #[cfg(feature = "goplugin")]
 use crate::goplugin::host::Plan;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::host::Sockets;
 use crate::host::application::PluginInfo;
 #[cfg(feature = "goplugin")]
 use crate::host::attached::Attached;
 use crate::host::error::LaunchError;
 use crate::host::exit::Exit;
 use crate::host::go_plugin::Announced;
-#[cfg(feature = "goplugin")]
-use crate::host::go_plugin::Belongings;
 #[cfg(feature = "goplugin")]
 use crate::host::go_plugin::GoPlugin;
 use crate::host::handle::PluginHandle;
@@ -70,7 +70,7 @@ pub(super) struct Met {
     pub(super) broker: Broker,
     pub(super) terms: Terms,
     #[cfg(feature = "goplugin")]
-    pub(super) belongings: Option<Belongings>,
+    pub(super) sockets: Option<Sockets>,
     pub(super) lost: LostTrunk,
 }
 
@@ -128,8 +128,7 @@ impl Launch {
                 () = late => Outcome::TimedOut,
             }
         };
-        let program = self.program();
-        let error = match outcome {
+        match outcome {
             Outcome::Met(met) => {
                 let running = Running {
                     broker: met.broker,
@@ -138,22 +137,38 @@ impl Launch {
                     lost: met.lost,
                     policy: self.policy,
                     #[cfg(feature = "goplugin")]
-                    belongings: met.belongings,
+                    sockets: met.sockets,
                 };
-                return Ok(PluginHandle::new(info, met.terms, control, running, span));
+                Ok(PluginHandle::new(info, met.terms, control, running, span))
             }
-            Outcome::Exited(exit) => {
-                let stderr_tail = end_of(output).await;
-                return Err(LaunchError::ExitedBeforeHello { program, exit, stderr_tail });
-            }
-            Outcome::Failed(error) => error,
-            Outcome::TimedOut => ConnectError::Timeout(self.start_timeout),
+            outcome => Err(self.explain(outcome, child, output).await),
+        }
+    }
+
+    /// What became of a plugin that does not serve. Nothing is left of it.
+    async fn explain(self, outcome: Outcome, mut child: Child, output: OutputPump) -> LaunchError {
+        let program = self.program();
+        let exit = match outcome {
+            Outcome::Exited(exit) => exit,
+            Outcome::Failed(error) => return self.failed(error, child, output).await,
             Outcome::Refused(error) => {
-                end(&mut child).await;
-                return Err(error.with_tail(end_of(output).await));
+                // If it has crashed, that is what is wrong with it.
+                let patience = if error.may_be_a_crash() { EXIT_REPORT } else { Duration::ZERO };
+                match tokio::time::timeout(patience, child.wait()).await {
+                    Ok(exit) if error.may_be_a_crash() => exit,
+                    _ => {
+                        end(&mut child).await;
+                        return error.with_tail(end_of(output).await);
+                    }
+                }
+            }
+            Outcome::TimedOut | Outcome::Met(_) => {
+                let error = ConnectError::Timeout(self.start_timeout);
+                return self.failed(error, child, output).await;
             }
         };
-        Err(self.failed(error, child, output).await)
+        let stderr_tail = end_of(output).await;
+        LaunchError::ExitedBeforeHello { program, exit, stderr_tail }
     }
 
     /// A plugin that speaks natively has chosen a version that this host has.
@@ -267,7 +282,7 @@ impl Launch {
             let (program, stderr_tail) = (program.clone(), stderr_tail.clone());
             LaunchError::TimedOut { program, after: self.start_timeout, stderr_tail }
         })?;
-        let (connected, sockets) =
+        let connected =
             connected.map_err(|source| LaunchError::GoPlugin { program, source, stderr_tail })?;
         let terms = Terms::go_plugin(&connected);
         let running = Running {
@@ -276,7 +291,7 @@ impl Launch {
             output: None,
             lost,
             policy: self.policy,
-            belongings: Some(Belongings::of(sockets)),
+            sockets: Some(connected.sockets),
         };
         Ok(PluginHandle::new(info, terms, control, running, span))
     }
@@ -305,10 +320,10 @@ impl Launch {
         let plan = self.plan(offers, last_words, weak);
         let program = self.program();
         match announced.connect(line, pid, plan).await {
-            Some(Ok((connected, belongings))) => Outcome::Met(Met {
+            Some(Ok(connected)) => Outcome::Met(Met {
                 terms: Terms::go_plugin(&connected),
                 broker: connected.broker,
-                belongings: Some(belongings),
+                sockets: Some(connected.sockets),
                 lost,
             }),
             Some(Err(source)) => {
@@ -359,7 +374,7 @@ async fn dial(builder: Builder, trunk: tokio::net::UnixStream) -> Outcome {
                 broker,
                 terms,
                 #[cfg(feature = "goplugin")]
-                belongings: None,
+                sockets: None,
                 lost,
             })
         }

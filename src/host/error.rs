@@ -213,6 +213,22 @@ pub enum LaunchError {
 
 #[cfg(feature = "goplugin")]
 impl LaunchError {
+    /// Whether it is what one sees of a plugin that has ended.
+    pub(super) fn may_be_a_crash(&self) -> bool {
+        use crate::goplugin::ConnectError;
+
+        matches!(
+            self,
+            Self::GoPlugin {
+                source: ConnectError::NotThere { .. }
+                    | ConnectError::Http(_)
+                    | ConnectError::Multiplexing(_)
+                    | ConnectError::NotServing(_),
+                ..
+            }
+        )
+    }
+
     /// The same error, with the last lines of standard error.
     pub(super) fn with_tail(self, tail: String) -> Self {
         match self {
@@ -226,6 +242,10 @@ impl LaunchError {
 
 #[cfg(not(feature = "goplugin"))]
 impl LaunchError {
+    pub(super) fn may_be_a_crash(&self) -> bool {
+        false
+    }
+
     pub(super) fn with_tail(self, _: String) -> Self {
         self
     }

@@ -15,7 +15,6 @@ use crate::goplugin::host::Connected;
 use crate::goplugin::host::Invitation;
 use crate::goplugin::host::Output;
 use crate::goplugin::host::Plan;
-use crate::goplugin::host::Sockets;
 use crate::goplugin::line::Line;
 use crate::goplugin::stdio::Channel;
 use crate::host::error::LaunchError;
@@ -141,10 +140,8 @@ impl Announced {
             found.take().is_some_and(|found| found.send(Line::parse(line)).is_ok())
         };
         let mut lines = hclog::Lines::default();
-        let stderr = move |line: &str| {
-            log.take(lines.parse(line));
-            true
-        };
+        // Bare lines stay what they are with every plugin.
+        let stderr = move |line: &str| lines.parse(line).map(|record| log.take(record)).is_some();
         Hooks {
             stdout: Some(Box::new(stdout)),
             // What others write there is no log of go-plugin's.
@@ -170,15 +167,12 @@ impl Announced {
         line: Result<Line, LineError>,
         pid: u32,
         plan: Plan,
-    ) -> Option<Result<(Connected, Belongings), ConnectError>> {
+    ) -> Option<Result<Connected, ConnectError>> {
         let invitation = self.invitation?;
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => return Some(Err(ConnectError::Line(error))),
-        };
-        let belongings = Belongings { _sockets: invitation.sockets(&line) };
-        let connected = invitation.connect(line, pid, plan).await;
-        Some(connected.map(|connected| (connected, belongings)))
+        Some(match line {
+            Ok(line) => invitation.connect(line, pid, plan).await,
+            Err(error) => Err(ConnectError::Line(error)),
+        })
     }
 }
 
@@ -189,18 +183,6 @@ impl Terms {
         // Who reattaches may not know it.
         let version = (*version != 0).then_some(*version);
         Self { dialect, version, reattach: reattach.clone() }
-    }
-}
-
-/// What a plugin leaves behind if it does not end in order: removed when this is dropped.
-#[derive(Debug)]
-pub(super) struct Belongings {
-    _sockets: Sockets,
-}
-
-impl Belongings {
-    pub(super) fn of(sockets: Sockets) -> Self {
-        Self { _sockets: sockets }
     }
 }
 

@@ -10,11 +10,11 @@ use crate::broker::Broker;
 use crate::broker::LastWords;
 use crate::broker::now;
 #[cfg(feature = "goplugin")]
+use crate::goplugin::host::Sockets;
+#[cfg(feature = "goplugin")]
 use crate::host::attached::Attached;
 use crate::host::exit::Exit;
 use crate::host::exit::ProcessEnded;
-#[cfg(feature = "goplugin")]
-use crate::host::go_plugin::Belongings;
 use crate::host::handle::PluginEnd;
 use crate::host::output::OutputPump;
 use crate::host::process::Child;
@@ -36,7 +36,7 @@ pub(super) struct Running {
     pub(super) policy: StopPolicy,
     /// What is removed when nothing of the plugin is left.
     #[cfg(feature = "goplugin")]
-    pub(super) belongings: Option<Belongings>,
+    pub(super) sockets: Option<Sockets>,
 }
 
 /// A plugin's process.
@@ -204,7 +204,7 @@ pub(super) async fn run(
         output.stop().await;
     }
     #[cfg(feature = "goplugin")]
-    drop(running.belongings);
+    drop(running.sockets);
     match end.exit {
         Some(exit) => tracing::info!(%exit, cause = ?end.cause, "the plugin has ended"),
         None => tracing::error!(cause = ?end.cause, "the plugin was killed, and has not ended"),
@@ -235,7 +235,7 @@ fn act(
             Action::FailCalls { cause, exit } => fail_calls(cause, exit, broker, lost),
             // Its end is known, and the calls are about to be told of it: closing
             // it now would tell them that the host has closed it.
-            Action::CloseTrunk if lost.waits => {}
+            Action::CloseTrunk if lost.waits => process.let_go(),
             Action::CloseTrunk => {
                 broker.close();
                 process.let_go();

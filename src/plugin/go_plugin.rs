@@ -73,24 +73,25 @@ pub(super) enum Cookie {
     Right,
 }
 
+/// What the environment has of the plugin's cookie.
+pub(super) fn cookie(handshake: &Handshake) -> Cookie {
+    let (key, value) = (handshake.cookie_key(), handshake.cookie_value());
+    if key.is_empty() || value.is_empty() {
+        return Cookie::Missing;
+    }
+    match env::var(key) {
+        Ok(found) if found == value => Cookie::Right,
+        _ => Cookie::Wrong,
+    }
+}
+
+/// The version that the plugin and the host that offers them in the environment speak
+/// with each other.
+pub(super) fn version(handshake: &Handshake) -> u32 {
+    surroundings().version(handshake)
+}
+
 impl GoPlugin {
-    pub(super) fn cookie(&self) -> Cookie {
-        let (key, value) = (self.handshake.cookie_key(), self.handshake.cookie_value());
-        if key.is_empty() || value.is_empty() {
-            return Cookie::Missing;
-        }
-        match env::var(key) {
-            Ok(found) if found == value => Cookie::Right,
-            _ => Cookie::Wrong,
-        }
-    }
-
-    /// The version that the plugin and the host that offers them in the environment speak
-    /// with each other.
-    pub(super) fn version(&self) -> u32 {
-        surroundings().version(&self.handshake)
-    }
-
     pub(super) async fn serve(
         self,
         name: String,
@@ -120,10 +121,16 @@ impl GoPlugin {
         install_panic_hook(redirect.log_writer());
         write_log(&log, redirect.log_writer(), name).map_err(ServeError::System)?;
         let flush = {
-            let redirect = redirect.clone();
+            // What serves the host must not keep the output from being put back.
+            let redirect = Arc::downgrade(&redirect);
             move || {
-                let redirect = redirect.clone();
-                async move { redirect.flushed().await }.boxed()
+                let redirect = redirect.upgrade();
+                async move {
+                    if let Some(redirect) = redirect {
+                        redirect.flushed().await;
+                    }
+                }
+                .boxed()
             }
         };
         let stdio = Stdio { output: output.boxed(), flush: Arc::new(flush) };
@@ -148,6 +155,7 @@ impl GoPlugin {
     /// Serves any host that knows where, until it is interrupted.
     pub(super) async fn serve_standalone(
         self,
+        name: String,
         limits: Limits,
         log: Log,
         services: impl FnOnce(HostHandle) -> Offers,
@@ -157,6 +165,8 @@ impl GoPlugin {
         let says = Surroundings::default();
         let version = says.version(&self.handshake);
         let weak = WeakBroker::default();
+        let writer = LogWriter::to_stderr().map_err(ServeError::System)?;
+        write_log(&log, writer, name).map_err(ServeError::System)?;
         let offers = services(HostHandle::new(weak.clone(), log, Some(version)));
         let listening = Listening::start(&says, version, limits, self.descriptors);
         let listening = listening.map_err(ServeError::Listen)?;
@@ -242,15 +252,11 @@ mod tests {
 
     #[test]
     fn without_a_cookie_of_its_own_a_plugin_trusts_nobody() {
-        let plugin = |key: &str, value: &str| GoPlugin {
-            handshake: Handshake::new(key, value),
-            descriptors: Vec::new(),
-            outlives_host: false,
-        };
-        assert_eq!(plugin("", "x").cookie(), Cookie::Missing);
-        assert_eq!(plugin("PATH", "").cookie(), Cookie::Missing);
-        assert_eq!(plugin("PATH", "not this").cookie(), Cookie::Wrong);
+        let cookie = |key: &str, value: &str| cookie(&Handshake::new(key, value));
+        assert_eq!(cookie("", "x"), Cookie::Missing);
+        assert_eq!(cookie("PATH", ""), Cookie::Missing);
+        assert_eq!(cookie("PATH", "not this"), Cookie::Wrong);
         let path = env::var("PATH").expect("a path");
-        assert_eq!(plugin("PATH", &path).cookie(), Cookie::Right);
+        assert_eq!(cookie("PATH", &path), Cookie::Right);
     }
 }

@@ -122,7 +122,11 @@ fn open_parent() -> io::Result<Option<OwnedFd>> {
     let opened = match rustix::process::pidfd_open(parent, PidfdFlags::empty()) {
         Ok(opened) => opened,
         Err(rustix::io::Errno::SRCH) => return Ok(None),
-        Err(error) => return Err(error.into()),
+        // An old kernel, or a sandbox: then as on other systems.
+        Err(error) => {
+            tracing::warn!(%error, "the host cannot be watched: the plugin may outlive it");
+            return Ok(None);
+        }
     };
     // If it ended in between, its number may be another's by now.
     Ok((rustix::process::getppid() == Some(parent)).then_some(opened))

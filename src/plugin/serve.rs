@@ -24,6 +24,8 @@ use crate::plugin::connection;
 use crate::plugin::connection::Launched;
 use crate::plugin::connection::NotLaunched;
 #[cfg(feature = "goplugin")]
+use crate::plugin::go_plugin;
+#[cfg(feature = "goplugin")]
 use crate::plugin::go_plugin::Cookie;
 #[cfg(feature = "goplugin")]
 use crate::plugin::go_plugin::GoPlugin;
@@ -50,7 +52,11 @@ pub struct Plugin {
     limits: Limits,
     log: Option<Log>,
     #[cfg(feature = "goplugin")]
-    go_plugin: Option<GoPlugin>,
+    handshake: Option<Handshake>,
+    #[cfg(feature = "goplugin")]
+    descriptors: Vec<Vec<u8>>,
+    #[cfg(feature = "goplugin")]
+    outlives_host: bool,
 }
 
 /// Why a plugin did not serve, or stopped doing so.
@@ -89,7 +95,11 @@ impl Plugin {
             limits: Limits::default(),
             log: None,
             #[cfg(feature = "goplugin")]
-            go_plugin: None,
+            handshake: None,
+            #[cfg(feature = "goplugin")]
+            descriptors: Vec::new(),
+            #[cfg(feature = "goplugin")]
+            outlives_host: false,
         }
     }
 
@@ -117,31 +127,25 @@ impl Plugin {
     /// ```
     #[cfg(feature = "goplugin")]
     pub fn go_plugin(mut self, handshake: Handshake) -> Self {
-        let descriptors = Vec::new();
-        self.go_plugin = Some(GoPlugin { handshake, descriptors, outlives_host: false });
+        self.handshake = Some(handshake);
         self
     }
 
     /// Describes the plugin's services to whoever asks gRPC's reflection, which go-plugin's
-    /// tools do: an encoded `FileDescriptorSet`, such as a build script writes. Call it
-    /// after [`go_plugin`](Self::go_plugin), once for each set.
+    /// tools do: an encoded `FileDescriptorSet`, such as a build script writes. Once for
+    /// each set.
     #[cfg(feature = "goplugin")]
     pub fn reflection(mut self, descriptors: impl Into<Vec<u8>>) -> Self {
-        if let Some(go_plugin) = &mut self.go_plugin {
-            go_plugin.descriptors.push(descriptors.into());
-        }
+        self.descriptors.push(descriptors.into());
         self
     }
 
     /// Lets the plugin outlive a host that was built on go-plugin, for the next to
     /// reattach to, as go-plugin's own plugins do. By default it ends when the process
-    /// that started it is gone and no host is connected. Call it after
-    /// [`go_plugin`](Self::go_plugin).
+    /// that started it is gone and no host is connected.
     #[cfg(feature = "goplugin")]
     pub fn outlive_host(mut self) -> Self {
-        if let Some(go_plugin) = &mut self.go_plugin {
-            go_plugin.outlives_host = true;
-        }
+        self.outlives_host = true;
         self
     }
 
@@ -163,9 +167,9 @@ impl Plugin {
         services: impl FnOnce(HostHandle) -> Offers,
         ready: impl FnOnce(&Reattach),
     ) -> Result<(), ServeError> {
-        let log = self.log.unwrap_or_default();
-        let go_plugin = self.go_plugin.ok_or(ServeError::NoCookie)?;
-        go_plugin.serve_standalone(self.limits, log, services, ready).await
+        let (name, limits) = (self.name.clone(), self.limits.clone());
+        let (go_plugin, log) = self.into_go_plugin()?;
+        go_plugin.serve_standalone(name, limits, log, services, ready).await
     }
 
     /// What the host may occupy in the plugin. Default [`Limits::default`].
@@ -196,7 +200,7 @@ impl Plugin {
     pub async fn serve(self, services: impl FnOnce(HostHandle) -> Offers) -> ExitCode {
         let (name, version) = (self.name.clone(), self.version.clone());
         #[cfg(feature = "goplugin")]
-        let is_go_plugin = self.go_plugin.is_some();
+        let is_go_plugin = self.handshake.is_some();
         #[cfg(not(feature = "goplugin"))]
         let is_go_plugin = false;
         match self.try_serve(services).await {
@@ -223,8 +227,8 @@ impl Plugin {
     ) -> Result<(), ServeError> {
         let launched = connection::take();
         #[cfg(feature = "goplugin")]
-        if let (Err(reason), Some(go_plugin)) = (&launched, &self.go_plugin) {
-            match go_plugin.cookie() {
+        if let (Err(reason), Some(handshake)) = (&launched, &self.handshake) {
+            match go_plugin::cookie(handshake) {
                 Cookie::Missing => return Err(ServeError::NoCookie),
                 Cookie::Wrong => {
                     tracing::debug!(%reason, "no host has started the plugin");
@@ -243,7 +247,7 @@ impl Plugin {
             builder = builder.run(run);
         }
         #[cfg(feature = "goplugin")]
-        let version = self.go_plugin.as_ref().map(GoPlugin::version);
+        let version = self.handshake.as_ref().map(go_plugin::version);
         #[cfg(not(feature = "goplugin"))]
         let version = None;
         if let Some(version) = version {
@@ -285,9 +289,16 @@ impl Plugin {
         self,
         services: impl FnOnce(HostHandle) -> Offers,
     ) -> Result<(), ServeError> {
-        let log = self.log.unwrap_or_else(install_log);
-        let go_plugin = self.go_plugin.ok_or(ServeError::NoCookie)?;
-        go_plugin.serve(self.name, self.limits, log, services).await
+        let (name, limits) = (self.name.clone(), self.limits.clone());
+        let (go_plugin, log) = self.into_go_plugin()?;
+        go_plugin.serve(name, limits, log, services).await
+    }
+
+    fn into_go_plugin(self) -> Result<(GoPlugin, Log), ServeError> {
+        let Self { log, handshake, descriptors, outlives_host, .. } = self;
+        let handshake = handshake.ok_or(ServeError::NoCookie)?;
+        let log = log.unwrap_or_else(install_log);
+        Ok((GoPlugin { handshake, descriptors, outlives_host }, log))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole lines to the standard error that the host gave.
 
 use std::any::Any;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::panic;
 use std::sync::Arc;
@@ -38,6 +39,11 @@ impl LogWriter {
     pub(super) fn new(target: OwnedFd) -> Self {
         let shared = Shared { target: Mutex::new(target), failed: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Writes to the standard error that the process has now.
+    pub(crate) fn to_stderr() -> io::Result<Self> {
+        Ok(Self::new(rustix::stdio::stderr().try_clone_to_owned()?))
     }
 
     /// Writes the text with one write, and a newline if it does not end in one.
@@ -85,9 +91,17 @@ impl LogWriter {
 /// error. The hook that was there before runs next: it prints as ever, to the
 /// standard error that is redirected.
 pub(crate) fn install_panic_hook(writer: LogWriter) {
+    static WRITER: Mutex<Option<LogWriter>> = Mutex::new(None);
+    if WRITER.lock().replace(writer).is_some() {
+        // The hook is there, from a time that the plugin has served before.
+        return;
+    }
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        writer.write_line(&last_words(info.payload(), info.location()));
+        let writer = WRITER.lock().clone();
+        if let Some(writer) = writer {
+            writer.write_line(&last_words(info.payload(), info.location()));
+        }
         before(info);
     }));
 }
@@ -115,7 +129,7 @@ mod tests {
 
     #[test]
     fn lines_of_many_threads_are_not_mixed() -> Result {
-        let (mut reader, writer) = std::io::pipe()?;
+        let (mut reader, writer) = io::pipe()?;
         // A full pipe says so instead of waiting.
         rustix::io::ioctl_fionbio(&writer, true)?;
         let writer = LogWriter::new(writer.into());
@@ -145,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_gone_costs_the_line_and_nothing_else() -> Result {
-        let (reader, writer) = std::io::pipe()?;
+        let (reader, writer) = io::pipe()?;
         drop(reader);
         let writer = LogWriter::new(writer.into());
         writer.write_line("lost");

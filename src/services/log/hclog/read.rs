@@ -36,10 +36,10 @@ const LAST_WORDS: [&str; 2] = ["panic: ", "fatal error: "];
 ///   `@message`, `@module` (the target), `@timestamp` (any RFC 3339 time) and
 ///   `@caller` (`file:line`) are taken out, all other keys are its fields, in
 ///   their order. A time or a caller that cannot be read stays a field.
-/// * Any other line is the message itself. Its level is that of a tag such as
-///   `[WARN]`, which stays in the text; ERROR from a Go program's `panic: ` or
-///   `fatal error: ` on; else INFO. go-plugin has DEBUG there, which few hosts
-///   show: a line that nobody sees is lost.
+/// * Any other line with a tag such as `[WARN]`, which stays in the text, is a message of
+///   that level, and so is every line from a Go program's `panic: ` or `fatal error: ` on,
+///   at ERROR.
+/// * The rest is no log. go-plugin logs it at DEBUG; here it is for the caller to show.
 ///
 /// No line makes it fail, and nothing of a line is lost. It keeps nothing of a
 /// line, and its stack does not grow with one: the caller limits their length.
@@ -50,17 +50,18 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// The record that a line without its end stands for.
-    pub(crate) fn parse(&mut self, line: &str) -> Record {
-        object(line).unwrap_or_else(|| bare(self.level(line), line))
+    /// The record that a line without its end stands for. `None` if it is no log: what a
+    /// program has just printed.
+    pub(crate) fn parse(&mut self, line: &str) -> Option<Record> {
+        object(line).or_else(|| Some(bare(self.level(line)?, line)))
     }
 
-    fn level(&mut self, line: &str) -> Level {
+    fn level(&mut self, line: &str) -> Option<Level> {
         if let Some((_, level)) = TAGS.iter().find(|(tag, _)| line.starts_with(tag)) {
-            return *level;
+            return Some(*level);
         }
         self.last_words |= LAST_WORDS.iter().any(|words| line.starts_with(words));
-        if self.last_words { Level::ERROR } else { Level::INFO }
+        self.last_words.then_some(Level::ERROR)
     }
 }
 

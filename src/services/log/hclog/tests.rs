@@ -16,8 +16,10 @@ use crate::services::log::Record;
 use crate::services::log::SpanRecord;
 use crate::services::log::Value;
 
+/// As a plain message, if it is no log.
 fn parse(line: &str) -> Record {
-    Lines::default().parse(line)
+    let plain = || Record { file: None, line: None, ..Record::new(Level::INFO, line) };
+    Lines::default().parse(line).unwrap_or_else(plain)
 }
 
 fn assert_plain(line: &str) {
@@ -135,7 +137,7 @@ fn tags_give_a_level_and_stay_in_the_text() {
 fn from_last_words_on_all_that_has_no_level_is_an_error() {
     for words in ["panic: oh", "fatal error: all goroutines are asleep"] {
         let mut lines = Lines::default();
-        let mut level = |line: &str| lines.parse(line).level;
+        let mut level = |line: &str| lines.parse(line).map_or(Level::INFO, |it| it.level);
         assert_eq!(level("don't panic: fine"), Level::INFO);
         assert_eq!(level(words), Level::ERROR);
         assert_eq!(level(""), Level::ERROR);
