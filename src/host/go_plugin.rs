@@ -150,10 +150,13 @@ impl Announced {
     /// Waits for the line with which the plugin says where it listens: for ever, if it
     /// writes none.
     pub(super) async fn line(&mut self) -> Result<Line, LineError> {
-        match (&mut self.line).await {
-            Ok(line) => line,
-            Err(_) => std::future::pending().await,
+        // It may be asked again after the plugin has closed its output without a line.
+        if !self.line.is_terminated()
+            && let Ok(line) = (&mut self.line).await
+        {
+            return line;
         }
+        std::future::pending().await
     }
 
     /// Connects to the plugin, which has said where it listens. `None` if it was not to.

@@ -15,6 +15,7 @@ use trunkline::host::PluginCommand;
 use trunkline::host::PluginHandle;
 use trunkline::host::StopPolicy;
 
+use crate::bin;
 use crate::contract::interop::CrashRequest;
 use crate::contract::interop::Nothing;
 use crate::contract::interop::Payload;
@@ -143,6 +144,18 @@ async fn net_rpc_is_refused_with_an_error_that_says_so() {
         let Some(error) = refused(mode, Mode::PLAIN, AMPLE).await else { return };
         let error = causes(&error);
         assert!(error.contains("net/rpc"), "{mode}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_plugin_is_refused_where_either_dialect_would_do() {
+    for script in ["exit 3", "exec >&-; exit 3", "exec <&- >&-; exit 3"] {
+        let command = PluginCommand::new(bin::SHELL).args(["-c", script]);
+        let launch = host().launch("none", command).go_plugin(bin::handshake());
+        match within(launch.start()).await {
+            Err(LaunchError::ExitedBeforeHello { exit, .. }) => assert_eq!(exit.code, Some(3)),
+            other => panic!("{script}: {other:?}"),
+        }
     }
 }
 
