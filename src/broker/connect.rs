@@ -84,9 +84,14 @@ pub struct Builder {
     keep_alive: Option<(Duration, Duration)>,
     application_version: Option<u32>,
     last_words: Option<LastWords>,
+    on_connected: Option<OnConnected>,
     span: tracing::Span,
     weak: WeakBroker,
 }
+
+/// What is to be done as soon as there is a trunk, in the task that drives it: before the
+/// first call of the peer is served.
+type OnConnected = Box<dyn FnOnce(Broker, &mut Context<'_>) + Send>;
 
 /// Why there is no trunk.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +134,7 @@ impl Broker {
             keep_alive: None,
             application_version: None,
             last_words: None,
+            on_connected: None,
             span: tracing::Span::none(),
             weak: WeakBroker::default(),
         }
@@ -192,6 +198,17 @@ impl Builder {
     #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "only hosts know more"))]
     pub(crate) fn last_words(mut self, last_words: LastWords) -> Self {
         self.last_words = Some(last_words);
+        self
+    }
+
+    /// Does something before the first call of the peer is served. It runs where the
+    /// trunk is driven, so it must not take long; calls may be begun.
+    #[cfg_attr(not(feature = "plugin"), expect(dead_code, reason = "only plugins are so early"))]
+    pub(crate) fn on_connected(
+        mut self,
+        hook: impl FnOnce(Broker, &mut Context<'_>) + Send + 'static,
+    ) -> Self {
+        self.on_connected = Some(Box::new(hook));
         self
     }
 
@@ -259,6 +276,7 @@ impl Builder {
             trunk: Arc::downgrade(&trunk),
             link: link.clone(),
             offers: self.offers,
+            on_connected: self.on_connected,
             in_place: runtime_has_one_thread(),
         };
         let driver = drive(link.clone(), carrier, self.limits, services, self.last_words);
@@ -309,6 +327,7 @@ struct Services {
     trunk: Weak<Trunk>,
     link: Link,
     offers: Offers,
+    on_connected: Option<OnConnected>,
     /// Whether handlers are polled in the driver's task first: where there is only one
     /// thread, they cannot hold the trunk up more than in a task of their own.
     in_place: bool,
@@ -332,6 +351,12 @@ impl Services {
 }
 
 impl Acceptor for Services {
+    fn connected(&mut self, cx: &mut Context<'_>) {
+        if let (Some(hook), Some(trunk)) = (self.on_connected.take(), self.trunk.upgrade()) {
+            hook(Broker { end: trunk }, cx);
+        }
+    }
+
     fn opened(
         &mut self,
         channel: ChannelKey,

@@ -1,6 +1,5 @@
 //! What is behind a broker: a trunk, or whatever else reaches a peer that knows none.
 
-use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use crate::error::Error;
 ///
 /// Dropping the last reference ends the connection at once. What it runs in the
 /// background must not hold one.
-pub(crate) trait Dialect: Any + fmt::Debug + Send + Sync {
+pub(crate) trait Dialect: fmt::Debug + Send + Sync {
     /// A line to the service of this name.
     fn open(self: Arc<Self>, service: String) -> Result<Arc<dyn Line>, Error>;
     /// A line to the service that the peer registered.

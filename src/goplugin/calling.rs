@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -25,6 +26,7 @@ use crate::broker::dialects;
 use crate::broker::dialects::Code;
 use crate::broker::dialects::Line;
 use crate::broker::dialects::StreamError;
+use crate::broker::dialects::now;
 use crate::error::Error;
 use crate::goplugin::connection;
 use crate::goplugin::connection::CallError;
@@ -67,23 +69,45 @@ impl Main {
 pub(super) struct Brokered {
     hold: Hold,
     id: u32,
-    connection: Mutex<Option<Http>>,
+    connection: Mutex<Connection>,
+}
+
+#[derive(Default)]
+struct Connection {
+    http: Option<Http>,
+    /// Why there was none, when it was last tried.
+    failed: Option<(Instant, Error)>,
 }
 
 impl Brokered {
     pub(super) fn new(session: Arc<Session>, id: u32) -> Self {
-        Self { hold: Hold::new(session), id, connection: Mutex::new(None) }
+        Self { hold: Hold::new(session), id, connection: Mutex::default() }
     }
 
     async fn http(&self) -> Result<Http, Error> {
-        let core = &self.hold.0.core;
-        // Held while connecting: the calls that come meanwhile share the connection.
+        let begun = now();
+        // Held while connecting: the calls that come meanwhile share what comes of it.
         let mut connection = self.connection.lock().await;
-        if let Some(http) = &*connection
+        if let Some(http) = &connection.http
             && !http.is_closed()
         {
             return Ok(http.clone());
         }
+        if let Some((at, error)) = &connection.failed
+            && *at >= begun
+        {
+            return Err(error.clone());
+        }
+        let connected = self.connect().await;
+        match &connected {
+            Ok(http) => connection.http = Some(http.clone()),
+            Err(error) => connection.failed = Some((now(), error.clone())),
+        }
+        connected
+    }
+
+    async fn connect(&self) -> Result<Http, Error> {
+        let core = &self.hold.0.core;
         let io = tokio::select! {
             biased;
             () = core.life.ended() => return Err(ended(core)),
@@ -98,7 +122,6 @@ impl Brokered {
                 tracing::debug!(id, %error, "a brokered connection has ended");
             }
         });
-        *connection = Some(http.clone());
         Ok(http)
     }
 }

@@ -89,6 +89,8 @@ pub(crate) struct Plan {
     /// What the plugin may reach by name.
     pub(crate) offers: Offers,
     pub(crate) limits: Limits,
+    /// After how long the plugin is asked for its health, and how long it may take.
+    pub(crate) keep_alive: Option<(Duration, Duration)>,
     pub(crate) last_words: Option<LastWords>,
     pub(crate) output: Output,
     /// Given the broker before the plugin can call.
@@ -299,7 +301,7 @@ impl Connect {
     ///
     /// Dropping it closes the connection.
     async fn connect(self) -> Result<Broker, ConnectError> {
-        let Plan { offers, limits, last_words, output, weak } = self.plan;
+        let Plan { offers, limits, keep_alive, last_words, output, weak } = self.plan;
         let address = &self.address;
         let not_there = |source| ConnectError::NotThere { address: address.to_string(), source };
         let io = socket::connect(address).await.map_err(not_there)?;
@@ -345,7 +347,10 @@ impl Connect {
         core.paths.hand_out(&core, HOST_SERVICES);
         core.spawn(talk(core.clone(), http.clone(), Home::new(messages)));
         core.spawn(read_output(http.clone(), output));
-        check_health(http).await.map_err(ConnectError::NotServing)?;
+        check_health(http.clone()).await.map_err(ConnectError::NotServing)?;
+        if let Some((interval, patience)) = keep_alive {
+            core.spawn(watch_health(core.clone(), http, interval, patience));
+        }
         Ok(broker)
     }
 }
@@ -414,6 +419,22 @@ async fn talk(core: Arc<Core>, http: Http, home: Home) {
     tokio::select! {
         () = listening => {}
         () = core.paths.speak(&core) => {}
+    }
+}
+
+/// Ends the session of a plugin that does not answer any more.
+async fn watch_health(core: Arc<Core>, http: Http, interval: Duration, patience: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        match tokio::time::timeout(patience, check_health(http.clone())).await {
+            Ok(Ok(())) => {}
+            // It is alive, and may get well.
+            Ok(Err(error)) => tracing::warn!(%error, "the plugin is not well"),
+            Err(_) => {
+                core.life.end(EndReason::Silent);
+                return;
+            }
+        }
     }
 }
 

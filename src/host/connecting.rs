@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::time::Instant;
 use tracing::Span;
 use uuid::Uuid;
 
@@ -29,6 +28,8 @@ use crate::host::exit::Exit;
 use crate::host::go_plugin::Announced;
 #[cfg(feature = "goplugin")]
 use crate::host::go_plugin::Belongings;
+#[cfg(feature = "goplugin")]
+use crate::host::go_plugin::GoPlugin;
 use crate::host::handle::PluginHandle;
 use crate::host::handle::Terms;
 use crate::host::launch::Launch;
@@ -81,7 +82,7 @@ impl Launch {
         run: Uuid,
         span: &Span,
     ) -> Result<PluginHandle, LaunchError> {
-        let deadline = Instant::now() + self.start_timeout;
+        let late = tokio::time::sleep(self.start_timeout);
         let Process { trunk, stdout, stderr, mut child } = process;
         let log = LogService::new(self.host.sink.clone(), &*self.name);
         let control = log.control();
@@ -107,7 +108,7 @@ impl Launch {
                 outcome = &mut native => match outcome {
                     // One that does not speak natively may have closed its standard input.
                     Outcome::Failed(_) if self.expects_another_dialect() => announced.line().await,
-                    outcome => return outcome,
+                    outcome => return self.checked(outcome),
                 },
             };
             self.meet(announced, line, pid, offers, &weak).await
@@ -124,7 +125,7 @@ impl Launch {
                     drop(rest);
                     Outcome::Exited(exit)
                 }
-                () = tokio::time::sleep_until(deadline) => Outcome::TimedOut,
+                () = late => Outcome::TimedOut,
             }
         };
         let program = self.program();
@@ -153,6 +154,25 @@ impl Launch {
             }
         };
         Err(self.failed(error, child, output).await)
+    }
+
+    /// A plugin that speaks natively has chosen a version that this host has.
+    #[cfg(feature = "goplugin")]
+    fn checked(&self, outcome: Outcome) -> Outcome {
+        if let Outcome::Met(met) = &outcome
+            && let Some(plugin) = met.terms.version
+            && let Some(host) = self.go_plugin.as_ref().map(GoPlugin::versions)
+            && !host.contains(&plugin)
+        {
+            let program = self.program();
+            return Outcome::Refused(LaunchError::ApplicationVersion { program, plugin, host });
+        }
+        outcome
+    }
+
+    #[cfg(not(feature = "goplugin"))]
+    fn checked(&self, outcome: Outcome) -> Outcome {
+        outcome
     }
 
     /// What the plugin may reach.
@@ -265,6 +285,7 @@ impl Launch {
         Plan {
             offers,
             limits: self.limits.clone(),
+            keep_alive: self.keep_alive,
             last_words: Some(last_words),
             output: crate::host::go_plugin::relay(),
             weak: weak.clone(),

@@ -174,6 +174,21 @@ pub enum LaunchError {
         program: PathBuf,
     },
 
+    /// Host and plugin have no version of the application's own protocol in common.
+    #[cfg(feature = "goplugin")]
+    #[error(
+        "the plugin program {} speaks version {plugin} of the application's protocol, this host \
+         {host:?}: update the older of the two", .program.display()
+    )]
+    ApplicationVersion {
+        /// The program that was executed.
+        program: PathBuf,
+        /// The version that the plugin has chosen.
+        plugin: u32,
+        /// The versions that this host speaks.
+        host: std::collections::BTreeSet<u32>,
+    },
+
     /// The plugin that was to be reattached to is not there.
     #[cfg(feature = "goplugin")]
     #[error("there is no process {pid} to reattach to: the plugin has ended")]

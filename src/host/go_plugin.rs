@@ -2,6 +2,7 @@
 //! found when they have said where they listen.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -85,6 +86,10 @@ impl GoPlugin {
 
     pub(super) fn offers_native(&self) -> bool {
         self.native
+    }
+
+    pub(super) fn versions(&self) -> BTreeSet<u32> {
+        self.handshake.versions()
     }
 
     fn invite(&self) -> Result<Invitation, ConnectError> {
@@ -181,7 +186,9 @@ impl Terms {
     pub(super) fn go_plugin(connected: &Connected) -> Self {
         let Connected { version, multiplexed, tls, reattach, .. } = connected;
         let dialect = Dialect::GoPlugin { multiplexed: *multiplexed, tls: *tls };
-        Self { dialect, version: Some(*version), reattach: reattach.clone() }
+        // Who reattaches may not know it.
+        let version = (*version != 0).then_some(*version);
+        Self { dialect, version, reattach: reattach.clone() }
     }
 }
 

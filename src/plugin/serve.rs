@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::signal::unix::SignalKind;
@@ -249,12 +251,26 @@ impl Plugin {
         }
         let host = HostHandle::new(builder.weak(), log.clone(), version);
         let offers = services(host);
-        let broker = builder.offers(offers).accept(trunk).await.map_err(ServeError::Connect)?;
-        let log_call = tokio::spawn(attach(broker.clone(), log.clone()));
+        let log_call = Arc::new(OnceLock::new());
+        let builder = {
+            let (log, call) = (log.clone(), log_call.clone());
+            // The host waits for calls that run when it ends the trunk. It must know of the
+            // log's before it has an answer to any other, or the last records are lost.
+            builder.offers(offers).on_connected(move |broker, cx| {
+                let mut attached = Box::pin(attach(broker, log));
+                if attached.as_mut().poll(cx).is_pending() {
+                    // There is none yet.
+                    let _ = call.set(tokio::spawn(attached));
+                }
+            })
+        };
+        let broker = builder.accept(trunk).await.map_err(ServeError::Connect)?;
         broker.drained().await;
         // The host waits for the log's call, and the call has all it ever will.
         let _ = tokio::time::timeout(FLUSH_TIMEOUT, log.flush()).await;
-        log_call.abort();
+        if let Some(call) = log_call.get() {
+            call.abort();
+        }
         match broker.closed().await {
             EndReason::PeerClosed | EndReason::Closed => Ok(()),
             // The host is gone, which is no fault of the plugin; but it was not orderly.

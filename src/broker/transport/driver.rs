@@ -37,6 +37,9 @@ use crate::broker::protocol::Violation;
 /// Who is asked about what the peer opens and calls. Called by the driver, so it
 /// must not wait.
 pub(crate) trait Acceptor: Send {
+    /// Both hellos are there: before anything else is told.
+    fn connected(&mut self, cx: &mut Context<'_>);
+
     /// The peer opened a sub-channel; an error refuses it.
     fn opened(
         &mut self,
@@ -351,7 +354,10 @@ impl Driver {
 
     fn dispatch_one(&mut self, cx: &mut Context<'_>, event: Event, acceptor: &mut impl Acceptor) {
         match event {
-            Event::Connected => self.link.set_phase(Phase::Open),
+            Event::Connected => {
+                acceptor.connected(cx);
+                self.link.set_phase(Phase::Open);
+            }
             Event::GoingAway => self.link.set_phase(Phase::GoingAway),
             Event::Drained => self.link.set_phase(Phase::Drained),
             Event::Ended => {

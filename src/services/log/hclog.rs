@@ -1,7 +1,7 @@
 //! hclog's lines: what go-plugin's plugins log to standard error, one JSON
 //! object a line, with the lines around them that are not hclog's.
 //!
-//! A host reads them ([`Lines`]), a plugin writes them ([`line`]).
+//! A host reads them ([`Lines`]), a plugin writes them ([`line()`]).
 
 mod read;
 mod write;
