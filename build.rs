@@ -21,12 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let go_plugin = ["goplugin/plugin.proto"];
     compile(&go_plugin, "proto", tonic_prost_build::configure().bytes("."), &out)?;
-    // For those who ask a plugin's reflection what it serves.
-    let descriptors = protox::Compiler::new(["proto"])?
-        .include_imports(true)
-        .open_files(go_plugin)?
-        .encode_file_descriptor_set();
-    std::fs::write(out.join("goplugin.bin"), descriptors)?;
+    describe(&go_plugin, "proto", &out.join("goplugin.bin"))?;
 
     if Path::new("examples/demo.proto").exists() {
         compile_for_examples_and_tests(&out)?;
@@ -42,33 +37,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the tests speak with programs in Go: their own contract, and those of
-/// go-plugin's published examples, which share the name of their package.
+/// What the tests speak with programs in Go: their own contract, and that of go-plugin's
+/// examples `grpc` and `negotiated`.
 fn compile_for_peers_in_go(out: &Path) -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=tests/peers/subject.proto");
     println!("cargo:rerun-if-changed=tests/peers/examples");
     compile(&["subject.proto"], "tests/peers", tonic_prost_build::configure(), out)?;
-    for example in ["counter", "kv"] {
-        let folder = out.join(example);
-        std::fs::create_dir_all(&folder)?;
-        let file = format!("{example}.proto");
-        compile(&[&file], "tests/peers/examples", tonic_prost_build::configure(), &folder)?;
-    }
-    Ok(())
+    let kv = folder(out, "kv")?;
+    compile(&["kv.proto"], "tests/peers/examples", tonic_prost_build::configure(), &kv)
 }
 
 /// What examples and tests speak, and the trunk as any other gRPC stack would generate
 /// it. In a checkout only: the package that users build has no examples and no tests.
 fn compile_for_examples_and_tests(out: &Path) -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=examples/demo.proto");
+    println!("cargo:rerun-if-changed=examples/counter.proto");
     println!("cargo:rerun-if-changed=examples/stress/stress.proto");
     compile(&["demo.proto"], "examples", tonic_prost_build::configure(), out)?;
+    let counter = folder(out, "counter")?;
+    compile(&["counter.proto"], "examples", tonic_prost_build::configure(), &counter)?;
+    describe(&["counter.proto"], "examples", &counter.join("proto.bin"))?;
     let bytes = tonic_prost_build::configure().bytes(".");
     compile(&["stress.proto"], "examples/stress", bytes, out)?;
-    let foreign = out.join("foreign");
-    std::fs::create_dir_all(&foreign)?;
+    let foreign = folder(out, "foreign")?;
     let configured = tonic_prost_build::configure();
     compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)
+}
+
+/// For packages that share their name with another: go-plugin's examples are all `proto`.
+fn folder(out: &Path, name: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let folder = out.join(name);
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Writes the descriptors, for those who ask a plugin's reflection what it serves.
+fn describe(files: &[&str], root: &str, to: &Path) -> Result<(), Box<dyn Error>> {
+    let mut compiler = protox::Compiler::new([root])?;
+    let compiled = compiler.include_imports(true).open_files(files)?;
+    Ok(std::fs::write(to, compiled.encode_file_descriptor_set())?)
 }
 
 fn compile(

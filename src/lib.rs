@@ -26,8 +26,11 @@
 //! * What hosts offer to plugins out of the box: [`services`].
 //! * Two ends in one process, as tests want them, or another transport than a child
 //!   process: [`Broker::builder`].
+//! * Plugins and hosts that were built on hashicorp/go-plugin: `host::Launch::go_plugin`,
+//!   `plugin::Plugin::go_plugin`, and the guide `docs/INTEROP.md`.
 //!
-//! The examples `quickstart` and `greeter_host` with `greeter_plugin` are complete.
+//! The examples `quickstart`, `greeter_host` with `greeter_plugin`, and `goplugin_host` with
+//! `goplugin_plugin` are complete.
 //!
 //! # Errors
 //!
@@ -41,6 +44,8 @@
 //! * `host` (default): launching and supervising plugin processes. Unix only.
 //! * `plugin` (default): being a plugin. Unix only. A plugin that turns the default
 //!   off carries none of the host's code.
+//! * `goplugin` (default): go-plugin's wire, on the sides that are built. Unix only. Building
+//!   it takes a C compiler, for `aws-lc-rs`.
 //! * `redb` (default): the durable state store.
 //!
 //! # Not its business

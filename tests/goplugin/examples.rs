@@ -1,6 +1,11 @@
-//! go-plugin's own published examples, as they stand in its module.
+//! go-plugin's own published examples, as they stand in its module; and ours, which are
+//! their counterparts.
 
+use std::env;
+use std::ffi::OsStr;
 use std::path::Path;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use tokio::process::Command;
 use trunkline::goplugin::Handshake;
@@ -175,5 +180,88 @@ async fn the_host_of_the_example_negotiated_drives_our_plugin() {
         example_host(&program, folder.path(), "kv3", &["put", "hello", "world"]).await;
         let said = example_host(&program, folder.path(), "kv3", &["get", "hello"]).await;
         assert!(said.contains("Written from Rust"), "{said}");
+    }
+}
+
+/// One of our own examples. Cargo builds them with all tests, but not with this one alone.
+fn ours(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let this = env::current_exe().expect("the path of this test program");
+        let built = this.parent().and_then(Path::parent).expect("target/<profile>/deps");
+        let target = built.parent().expect("target/<profile>");
+        let profile = match built.file_name().and_then(OsStr::to_str) {
+            None | Some("debug") => "dev",
+            Some(profile) => profile,
+        };
+        let mut cargo = std::process::Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--profile", profile]);
+        cargo.args(["--example", "goplugin_host", "--example", "goplugin_plugin"]);
+        let status = cargo.arg("--target-dir").arg(target).status().expect("cargo runs");
+        assert!(status.success(), "our examples are not built");
+        built.join("examples")
+    });
+    folder.join(name)
+}
+
+/// One command of our example's host. What it says on standard output, and what it logs.
+async fn our_host(folder: &Path, arguments: &[&str]) -> (String, String) {
+    let mut command = Command::new(ours("goplugin_host"));
+    command.args(arguments).current_dir(folder).kill_on_drop(true);
+    let output = within(command.output()).await.expect("it runs");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// Both commands, with these options, and the log of the first.
+async fn counts_to_42(folder: &Path, options: &[&str]) -> String {
+    let run = async |arguments: &[&str]| our_host(folder, &[options, arguments].concat()).await;
+    let (_, log) = run(&["put", "n", "43"]).await;
+    run(&["put", "n", "-1"]).await;
+    assert_eq!(run(&["get", "n"]).await.0, "42", "{options:?}");
+    log
+}
+
+#[tokio::test]
+async fn our_examples_speak_with_each_other_in_either_dialect() {
+    for (options, dialect) in [
+        (&[][..], "Native"),
+        (&["--go"], "GoPlugin { multiplexed: false, tls: false }"),
+        (&["--go", "--mux", "--mtls"], "GoPlugin { multiplexed: true, tls: true }"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = counts_to_42(folder.path(), options).await;
+        assert!(log.contains(dialect) && log.contains("counted"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn our_examples_host_drives_the_plugin_of_the_example_bidirectional() {
+    for (peers, folder) in each() {
+        let plugin = peers.example("bidirectional/plugin-go-grpc").display().to_string();
+        let log = counts_to_42(folder.path(), &["--plugin", &plugin, "--mtls"]).await;
+        assert!(log.contains("GoPlugin { multiplexed: false, tls: true }"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn the_host_of_the_example_bidirectional_drives_our_examples_plugin() {
+    for (peers, folder) in each() {
+        let run = async |arguments: &[&str]| {
+            let mut command = Command::new(peers.example("bidirectional"));
+            command.args(arguments).current_dir(folder.path()).kill_on_drop(true);
+            command.env("COUNTER_PLUGIN", ours("goplugin_plugin"));
+            let output = within(command.output()).await.expect("it runs");
+            assert!(output.status.success(), "{arguments:?}: {output:?}");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        run(&["put", "n", "43"]).await;
+        run(&["put", "n", "-1"]).await;
+        assert_eq!(run(&["get", "n"]).await.trim(), "42");
+        // Both keep their counters in the same files.
+        let plugin = peers.example("bidirectional/plugin-go-grpc").display().to_string();
+        let (said, _) = our_host(folder.path(), &["--plugin", &plugin, "get", "n"]).await;
+        assert_eq!(said, "42");
     }
 }

@@ -22,3 +22,4 @@ mod hazards;
 mod logs;
 mod matrix;
 mod plugin_role;
+mod services;

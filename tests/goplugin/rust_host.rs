@@ -36,9 +36,11 @@ pub fn host() -> Host {
 
 /// A launch over go-plugin's wire, whatever the plugin can.
 pub fn prepare(command: PluginCommand, mode: Mode) -> Launch {
-    let wire = GoPlugin::new(bin::handshake());
-    let wire = wire.auto_mtls(mode.mtls).multiplex(mode.mux).native(false);
-    host().launch("subject", command).go_plugin(wire)
+    host().launch("subject", command).go_plugin(wire(mode))
+}
+
+pub fn wire(mode: Mode) -> GoPlugin {
+    GoPlugin::new(bin::handshake()).auto_mtls(mode.mtls).multiplex(mode.mux).native(false)
 }
 
 pub async fn launch(command: PluginCommand, mode: Mode) -> Outcome<PluginHandle> {

@@ -49,6 +49,42 @@ impl kv_server::Kv for Store {
     }
 }
 
+/// The same, for a host that is no example: values are in the host's own state store.
+#[derive(Clone)]
+pub struct Remembering {
+    host: HostHandle,
+}
+
+impl Remembering {
+    pub fn new(host: HostHandle) -> Self {
+        Self { host }
+    }
+
+    pub fn server(self) -> KvServer<Self> {
+        KvServer::new(self)
+    }
+}
+
+#[tonic::async_trait]
+impl kv_server::Kv for Remembering {
+    async fn get(
+        &self,
+        request: Request<kv::GetRequest>,
+    ) -> Result<Response<kv::GetResponse>, Status> {
+        let state = self.host.state().map_err(failed)?;
+        let entry = state.get(request.into_inner().key).await.map_err(failed)?;
+        let value = entry.map(|entry| entry.value.to_vec()).unwrap_or_default();
+        Ok(Response::new(kv::GetResponse { value }))
+    }
+
+    async fn put(&self, request: Request<kv::PutRequest>) -> Result<Response<kv::Empty>, Status> {
+        let kv::PutRequest { key, value } = request.into_inner();
+        let state = self.host.state().map_err(failed)?;
+        state.put(key, value).await.map_err(failed)?;
+        Ok(Response::new(kv::Empty {}))
+    }
+}
+
 /// Of the example `bidirectional`: the host adds.
 #[derive(Clone)]
 pub struct Counters {

@@ -19,6 +19,7 @@ use trunkline::host::PluginCommand;
 use trunkline::plugin::Plugin;
 
 use kv::Counters;
+use kv::Remembering;
 use kv::Store;
 use subject::Subject;
 
@@ -86,6 +87,10 @@ async fn main(program: &str) -> ExitCode {
         "subject" => {
             let plugin = Plugin::new("subject", "1").go_plugin(handshake());
             plugin.serve(|host| Offers::new().service(Subject::new(host).server())).await
+        }
+        "remembering" => {
+            let plugin = Plugin::new("kv", "1").go_plugin(handshake());
+            plugin.serve(|host| Offers::new().service(Remembering::new(host).server())).await
         }
         "kv" | "kv3" => {
             let version = if program == "kv" { 1 } else { 3 };
