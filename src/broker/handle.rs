@@ -121,6 +121,9 @@ impl Broker {
     /// free: nothing is sent before the first call but with it, and nothing is
     /// waited for. A refusal shows as the failure of calls.
     ///
+    /// To a plugin that speaks go-plugin's dialect all services are on one connection,
+    /// and the path of a call decides which is meant.
+    ///
     /// # Errors
     ///
     /// [`Reason::Limit`](crate::Reason::Limit) if the peer allows no more
@@ -203,7 +206,10 @@ impl Broker {
     ///
     /// [`Reason::TrunkEnded`](crate::Reason::TrunkEnded) if the trunk ends first;
     /// [`Reason::Limit`](crate::Reason::Limit) if 64 others wait already. It waits
-    /// as long as the peer takes: put a timeout around it.
+    /// as long as the peer takes: put a timeout around it. In go-plugin's dialect a host
+    /// asks for the plugin's health ([`Reason::Failed`](crate::Reason::Failed) if it is
+    /// not well), and a plugin cannot ask
+    /// ([`Reason::Unsupported`](crate::Reason::Unsupported)).
     ///
     /// # Cancel safety
     ///

@@ -37,6 +37,9 @@ impl Offers {
 
     /// Offers any service of HTTP requests under a name: tonic's `Routes`, or a
     /// generated server in a layer that hides its name.
+    ///
+    /// go-plugin's wire knows no such names: there a service is found by the one that
+    /// stands in the path of a call, so the two must be the same to be reached.
     #[must_use]
     pub fn named<S: Servable>(mut self, name: impl Into<String>, service: S) -> Self {
         self.takers.insert(name.into(), Taker::Calls(service.erase().0));

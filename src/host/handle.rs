@@ -24,7 +24,9 @@ use crate::services::log::LogControl;
 /// A plugin that was launched and said hello.
 ///
 /// It owns the process. **Dropping** it kills the process and all of its group at
-/// once; use [`PluginHandle::stop`] to end it in order. Calls that run when the
+/// once; use [`PluginHandle::stop`] to end it in order. (One that was
+/// [reattached](super::Host::reattach) to is killed alone, and one in test mode is not:
+/// then the connection is closed.) Calls that run when the
 /// plugin dies fail at once, with an [`Error`] that carries how the process ended: see
 /// [`Exit::of`]. Not so if this side stopped or killed it: then the trunk is closed
 /// before the process has ended, and [`PluginEnd::exit`] says how it did.

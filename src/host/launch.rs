@@ -131,7 +131,8 @@ impl Launch {
 
     /// After how long a silence the plugin is asked for a sign of life, and how
     /// long it may take before its trunk ends. Default never: a plugin that is
-    /// stopped, as by a debugger, is left alone, and a dead one shows at once.
+    /// stopped, as by a debugger, is left alone, and a dead one shows at once. One that
+    /// speaks go-plugin's dialect is asked for its health, silent or not.
     pub fn keep_alive(mut self, interval: Duration, patience: Duration) -> Self {
         self.keep_alive = Some((interval, patience));
         self

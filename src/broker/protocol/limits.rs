@@ -8,6 +8,11 @@ use std::ops::RangeInclusive;
 /// says how much memory a hostile peer can cause with them; the defaults come
 /// to 360 MiB, of which an honest peer uses a small part.
 ///
+/// On connections of go-plugin's dialect they bound what they can: `streams` the calls of
+/// the peer on all connections together and its brokered connections, `max_window` and
+/// `shared_window` what is unread on each connection, `metadata` the heads. One call too
+/// many on a connection waits there, as HTTP/2 has it, and nesting is not bounded.
+///
 /// ```
 /// # use trunkline::Limits;
 /// let small = Limits { channels: 1024, streams: 64, shared_window: 1 << 20, ..Limits::default() };
