@@ -1,15 +1,14 @@
-//! The stream of the broker's messages, and go-plugin's own services beside it.
+//! The stream of the broker's messages: taking in the peer's, and handing out ours.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::Streaming;
-
-use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
 
 use crate::goplugin::session::Core;
 use crate::goplugin::wire::ConnInfo;

@@ -106,6 +106,10 @@ impl Surroundings {
         }
     }
 
+    pub(crate) fn offers_versions(&self) -> bool {
+        self.versions.is_some()
+    }
+
     /// The version that the plugin and its host speak with each other.
     pub(crate) fn version(&self, handshake: &Handshake) -> u32 {
         let choice = handshake::choose_version(&handshake.versions(), self.versions.as_deref());

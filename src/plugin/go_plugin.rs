@@ -85,10 +85,11 @@ pub(super) fn cookie(handshake: &Handshake) -> Cookie {
     }
 }
 
-/// The version that the plugin and the host that offers them in the environment speak
-/// with each other.
-pub(super) fn version(handshake: &Handshake) -> u32 {
-    surroundings().version(handshake)
+/// The version that the plugin and a host that offers some in the environment speak with
+/// each other. `None` if the host offers none.
+pub(super) fn offered_version(handshake: &Handshake) -> Option<u32> {
+    let says = surroundings();
+    says.offers_versions().then(|| says.version(handshake))
 }
 
 impl GoPlugin {

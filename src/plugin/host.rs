@@ -26,7 +26,7 @@ impl HostHandle {
     }
 
     /// The version of the application's protocol to speak with this host: the highest that
-    /// both name. `None` if the plugin names none; see
+    /// both name. `None` if either names none; see
     /// [`Plugin::go_plugin`](super::Plugin::go_plugin).
     pub fn version(&self) -> Option<u32> {
         self.version

@@ -247,7 +247,7 @@ impl Plugin {
             builder = builder.run(run);
         }
         #[cfg(feature = "goplugin")]
-        let version = self.handshake.as_ref().map(go_plugin::version);
+        let version = self.handshake.as_ref().and_then(go_plugin::offered_version);
         #[cfg(not(feature = "goplugin"))]
         let version = None;
         if let Some(version) = version {
