@@ -68,6 +68,13 @@ impl Announced {
         }
     }
 
+    /// Nothing that was announced counts any more.
+    pub(super) fn clear(&self) {
+        let mut table = self.table.lock();
+        table.by_id.clear();
+        table.by_age.clear();
+    }
+
     /// Waits for the announcement of an id.
     pub(super) async fn of(&self, id: u32) -> Address {
         let mut news = self.news.subscribe();

@@ -154,6 +154,10 @@ impl Classic {
         }
     }
 
+    pub(super) fn forget(&self) {
+        self.announced.clear();
+    }
+
     pub(super) async fn dial(&self, id: u32) -> Result<Io, Error> {
         let address = tokio::time::timeout(ANNOUNCEMENT_TIMEOUT, self.announced.of(id)).await;
         let address = address.map_err(|_| {
@@ -162,15 +166,14 @@ impl Classic {
         match socket::connect(&address).await {
             Ok(io) => Ok(io),
             Err(source) => {
-                let is_over = matches!(
-                    source.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                );
-                let error = if is_over {
-                    self.announced.forget(id, &address);
-                    StreamError::Peer(Code::Closed)
-                } else {
-                    StreamError::Local(Code::Limit)
+                let error = match source.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                        self.announced.forget(id, &address);
+                        StreamError::Peer(Code::Closed)
+                    }
+                    // Such as a path that is too long.
+                    io::ErrorKind::InvalidInput => StreamError::Peer(Code::Protocol),
+                    _ => StreamError::Local(Code::Limit),
                 };
                 Err(Error::from(error).because(NotThere { id, address, source }))
             }

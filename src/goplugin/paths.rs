@@ -68,6 +68,15 @@ impl Paths {
         }
     }
 
+    /// Another peer is there: nothing that was announced counts any more.
+    pub(super) fn forget(&self) {
+        match self {
+            Self::Classic(classic) => classic.forget(),
+            // It announces nothing, and there is no other peer.
+            Self::Multiplexed(_) => {}
+        }
+    }
+
     /// Sends what this side has to say by itself, for as long as it is polled.
     pub(super) async fn speak(&self, core: &Core) {
         match self {

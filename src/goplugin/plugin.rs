@@ -414,10 +414,11 @@ impl GrpcBroker for BrokerService {
         &self,
         request: Request<Streaming<ConnInfo>>,
     ) -> Result<Response<Self::StartStreamStream>, Status> {
-        let Some(outbound) = self.home.take() else {
-            return Err(Status::failed_precondition("another host talks to the broker"));
-        };
+        let outbound = self.home.take().await;
         let core = self.core.clone();
+        // What a host before this one has announced went with it; and the numbers are used
+        // again.
+        core.paths.forget();
         let incoming = request.into_inner();
         core.clone().spawn(async move { control::listen(&core, incoming).await });
         Ok(Response::new(outbound.map(Ok).boxed()))
