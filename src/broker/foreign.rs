@@ -3,6 +3,8 @@
 //! same there.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
@@ -138,7 +140,12 @@ pub(crate) async fn serve(service: Erased, request: Request<TonicBody>) -> Respo
     let late = || Status::deadline_exceeded("the deadline passed while the call was served");
     let mut handling = Box::pin(context.clone().scope(service.0.handle(request)));
     let handled = std::future::poll_fn(|cx| {
-        if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
+        // A handler that panics has failed: dropped, it would look like one that the
+        // caller has cancelled.
+        let Ok(polled) = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) else {
+            return Poll::Ready(Err(Error::from(StreamError::Local(Code::Failed)).to_status()));
+        };
+        if let Poll::Ready(handled) = polled {
             return Poll::Ready(handled);
         }
         match &mut timer {
