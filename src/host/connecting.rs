@@ -18,6 +18,10 @@ use crate::broker::Offers;
 use crate::broker::Role;
 use crate::broker::WeakBroker;
 #[cfg(feature = "goplugin")]
+use crate::goplugin::ConnectError as GoPluginError;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::LineError;
+#[cfg(feature = "goplugin")]
 use crate::goplugin::Reattach;
 #[cfg(feature = "goplugin")]
 use crate::goplugin::host::Plan;
@@ -96,7 +100,10 @@ impl Launch {
         let met = async {
             let native = async {
                 match trunk {
-                    Some(trunk) => dial(builder, trunk).await,
+                    Some(trunk) => match dial(builder, trunk).await {
+                        Outcome::Met(met) => self.agree(met),
+                        outcome => outcome,
+                    },
                     None => std::future::pending().await,
                 }
             };
@@ -224,6 +231,22 @@ impl Launch {
         self.go_plugin.is_some()
     }
 
+    /// Sees to it that both speak the same version, if the host names any.
+    fn agree(&self, mut met: Met) -> Outcome {
+        let Some(go_plugin) = &self.go_plugin else {
+            met.terms.version = None;
+            return Outcome::Met(met);
+        };
+        let ours = go_plugin.versions();
+        match met.terms.version {
+            Some(theirs) if !ours.contains(&theirs) => {
+                let program = self.program();
+                Outcome::Refused(LaunchError::ApplicationVersion { program, theirs, ours })
+            }
+            _ => Outcome::Met(met),
+        }
+    }
+
     /// Connects to a plugin that runs already.
     pub(super) async fn attach(
         self,
@@ -275,7 +298,7 @@ impl Launch {
     async fn meet(
         &self,
         announced: Announced,
-        line: Result<crate::goplugin::line::Line, crate::goplugin::LineError>,
+        line: Result<crate::goplugin::line::Line, LineError>,
         pid: u32,
         offers: Offers,
         weak: &WeakBroker,
@@ -290,6 +313,9 @@ impl Launch {
                 belongings: Some(belongings),
                 lost,
             }),
+            Some(Err(GoPluginError::Line(LineError::Incompatible { theirs, ours }))) => {
+                Outcome::Refused(LaunchError::ApplicationVersion { program, theirs, ours })
+            }
             Some(Err(source)) => {
                 let stderr_tail = String::new();
                 Outcome::Refused(LaunchError::GoPlugin { program, source, stderr_tail })
@@ -303,6 +329,10 @@ impl Launch {
 impl Launch {
     fn expects_another_dialect(&self) -> bool {
         false
+    }
+
+    fn agree(&self, met: Met) -> Outcome {
+        Outcome::Met(met)
     }
 
     async fn meet(

@@ -2,6 +2,7 @@
 //! found when they have said where they listen.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -85,6 +86,10 @@ impl GoPlugin {
 
     pub(super) fn offers_native(&self) -> bool {
         self.native
+    }
+
+    pub(super) fn versions(&self) -> BTreeSet<u32> {
+        self.handshake.versions()
     }
 
     fn invite(&self) -> Result<Invitation, ConnectError> {
