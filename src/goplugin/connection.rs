@@ -33,6 +33,16 @@ use crate::broker::dialects::StreamError;
 use crate::error::Error;
 use crate::goplugin::socket::Duplex;
 
+/// How much of a call's data may wait for its reader, in bytes, as in Go's gRPC. Enough
+/// for a bulk transfer between two processes of one machine.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// The same for all calls of a connection: so much that those which nobody reads stall no
+/// other. Half of it is what HTTP/2 may spend on the books of small messages that wait
+/// (h2 takes more for an attack, and ends the connection): forty streams that are full of
+/// empty messages, or two hundred of messages of 20 bytes.
+const CONNECTION_WINDOW: u32 = 256 * 1024 * 1024;
+
 /// The calling end of a connection. Clones share it; it closes when all are gone and no
 /// call runs.
 #[derive(Clone, Debug)]
@@ -54,8 +64,10 @@ pub(super) enum CallError {
 pub(super) async fn begin(
     io: impl Duplex + 'static,
 ) -> Result<(Http, impl Future<Output = Result<(), hyper::Error>> + Send), hyper::Error> {
-    let (sender, connection) =
-        ClientBuilder::new(TokioExecutor::new()).handshake(TokioIo::new(io)).await?;
+    let mut client = ClientBuilder::new(TokioExecutor::new());
+    client.initial_stream_window_size(STREAM_WINDOW);
+    client.initial_connection_window_size(CONNECTION_WINDOW);
+    let (sender, connection) = client.handshake(TokioIo::new(io)).await?;
     Ok((Http { sender }, connection))
 }
 
@@ -139,6 +151,8 @@ where
         async { Ok::<_, Infallible>(response.await) }
     });
     let mut server = ServerBuilder::new(TokioExecutor::new());
+    server.initial_stream_window_size(STREAM_WINDOW);
+    server.initial_connection_window_size(CONNECTION_WINDOW);
     server.max_concurrent_streams(limits.streams).max_header_list_size(limits.metadata);
     server.serve_connection(TokioIo::new(io), service).await
 }
