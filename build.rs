@@ -68,7 +68,8 @@ fn compile_for_examples_and_tests(out: &Path) -> Result<(), Box<dyn Error>> {
     let foreign = out.join("foreign");
     std::fs::create_dir_all(&foreign)?;
     let configured = tonic_prost_build::configure();
-    compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)
+    compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)?;
+    compile(&["goplugin/plugin.proto"], "proto", tonic_prost_build::configure(), &foreign)
 }
 
 fn compile(
