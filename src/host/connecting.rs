@@ -100,10 +100,7 @@ impl Launch {
         let met = async {
             let native = async {
                 match trunk {
-                    Some(trunk) => match dial(builder, trunk).await {
-                        Outcome::Met(met) => self.agree(met),
-                        outcome => outcome,
-                    },
+                    Some(trunk) => self.agree(dial(builder, trunk).await),
                     None => std::future::pending().await,
                 }
             };
@@ -232,7 +229,8 @@ impl Launch {
     }
 
     /// Sees to it that both speak the same version, if the host names any.
-    fn agree(&self, mut met: Met) -> Outcome {
+    fn agree(&self, outcome: Outcome) -> Outcome {
+        let Outcome::Met(mut met) = outcome else { return outcome };
         let Some(go_plugin) = &self.go_plugin else {
             met.terms.version = None;
             return Outcome::Met(met);
@@ -331,8 +329,8 @@ impl Launch {
         false
     }
 
-    fn agree(&self, met: Met) -> Outcome {
-        Outcome::Met(met)
+    fn agree(&self, outcome: Outcome) -> Outcome {
+        outcome
     }
 
     async fn meet(
