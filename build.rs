@@ -61,7 +61,8 @@ fn compile_for_examples_and_tests(out: &Path) -> Result<(), Box<dyn Error>> {
     compile(&["stress.proto"], "examples/stress", bytes, out)?;
     let foreign = folder(out, "foreign")?;
     let configured = tonic_prost_build::configure();
-    compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)
+    compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)?;
+    compile(&["goplugin/plugin.proto"], "proto", tonic_prost_build::configure(), &foreign)
 }
 
 /// For packages that share their name with another: go-plugin's examples are all `proto`.

@@ -85,10 +85,14 @@ async fn serve(core: &Arc<Core>, io: Io, service: Erased) {
     match secured(core, io).await {
         Ok(io) => {
             if let Err(error) = connection::serve(io, &core.limits, core.tasks(), handle).await {
-                tracing::debug!(%error, "a brokered connection of the peer has ended");
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "a brokered connection of the peer has ended");
             }
         }
-        Err(error) => tracing::warn!(%error, "refused a brokered connection of the peer"),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "refused a brokered connection of the peer");
+        }
     }
 }
 

@@ -40,8 +40,7 @@ impl Announced {
     pub(super) fn insert(&self, id: u32, address: Address) {
         let count = {
             let mut table = self.table.lock();
-            // For whoever waits it must be another number than before.
-            table.count = table.count.max(*self.news.borrow()) + 1;
+            table.count += 1;
             let count = table.count;
             if let Some((age, _)) = table.by_id.insert(id, (count, address)) {
                 table.by_age.remove(&age);
@@ -58,11 +57,6 @@ impl Announced {
         self.news.send_replace(count);
     }
 
-    /// Whoever has announced is gone.
-    pub(super) fn clear(&self) {
-        *self.table.lock() = Table::default();
-    }
-
     /// Nobody is at this address any more.
     pub(super) fn forget(&self, id: u32, address: &Address) {
         let mut table = self.table.lock();
@@ -72,6 +66,13 @@ impl Announced {
         {
             table.by_age.remove(&age);
         }
+    }
+
+    /// Whoever has announced is gone.
+    pub(super) fn clear(&self) {
+        let mut table = self.table.lock();
+        table.by_id.clear();
+        table.by_age.clear();
     }
 
     /// Waits for the announcement of an id.

@@ -119,7 +119,8 @@ impl Brokered {
         let id = self.id;
         core.spawn(async move {
             if let Err(error) = driver.await {
-                tracing::debug!(id, %error, "a brokered connection has ended");
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(id, error, "a brokered connection has ended");
             }
         });
         Ok(http)

@@ -109,10 +109,6 @@ impl Classic {
         self.waiting.lock().remove(&id);
     }
 
-    pub(super) fn forget(&self) {
-        self.announced.clear();
-    }
-
     pub(super) fn hand_out(&self, core: &Arc<Core>, id: u32) {
         let mut registered = core.registered.lock();
         let Some(entry) = registered.entries.get_mut(&id) else { return };
@@ -179,6 +175,14 @@ impl Classic {
         }
     }
 
+    /// What either side has announced was between this one and another.
+    pub(super) fn forget(&self, core: &Core) {
+        self.announced.clear();
+        for entry in core.registered.lock().entries.values_mut() {
+            entry.announced = None;
+        }
+    }
+
     pub(super) async fn dial(&self, id: u32) -> Result<Io, Error> {
         let address = tokio::time::timeout(ANNOUNCEMENT_TIMEOUT, self.announced.of(id)).await;
         let address = address.map_err(|_| {
@@ -187,15 +191,14 @@ impl Classic {
         match socket::connect(&address).await {
             Ok(io) => Ok(io),
             Err(source) => {
-                let is_over = matches!(
-                    source.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                );
-                let error = if is_over {
-                    self.announced.forget(id, &address);
-                    StreamError::Peer(Code::Closed)
-                } else {
-                    StreamError::Local(Code::Limit)
+                let error = match source.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                        self.announced.forget(id, &address);
+                        StreamError::Peer(Code::Closed)
+                    }
+                    // Such as a path that is too long.
+                    io::ErrorKind::InvalidInput => StreamError::Peer(Code::Protocol),
+                    _ => StreamError::Local(Code::Limit),
                 };
                 Err(Error::from(error).because(NotThere { id, address, source }))
             }

@@ -33,6 +33,10 @@ use crate::error::Error;
 use crate::goplugin::session::Tasks;
 use crate::goplugin::socket::Duplex;
 
+/// How much of a call's data may wait for its reader, in bytes, as in Go's gRPC, if the
+/// limits allow it. Enough for a bulk transfer between two processes of one machine.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
 /// The calling end of a connection. Clones share it; it closes when all are gone and no
 /// call runs.
 #[derive(Clone, Debug)]
@@ -58,20 +62,25 @@ pub(super) async fn begin<I: Duplex + 'static>(
 ) -> Result<(Http, impl Future<Output = Result<(), hyper::Error>> + Send + use<I>), hyper::Error> {
     let mut client = ClientBuilder::new(tasks);
     client
-        .initial_stream_window_size(limits.max_window)
+        .initial_stream_window_size(stream_window(limits))
         .initial_connection_window_size(connection_window(limits))
         .max_header_list_size(limits.metadata);
     let (sender, connection) = client.handshake(TokioIo::new(io)).await?;
     Ok((Http { sender }, connection))
 }
 
-/// What may be unread on a connection: what all windows of a trunk may grow by, as far as
-/// HTTP/2 can express it.
+fn stream_window(limits: &Limits) -> u32 {
+    STREAM_WINDOW.min(limits.max_window)
+}
+
+/// How much of all calls' data may wait: so much that those which nobody reads stall no
+/// other. Twice that, because h2 takes half of it for the most that the books of small
+/// messages may come to, and ends the connection beyond. With the default limits, 256 MiB.
 fn connection_window(limits: &Limits) -> u32 {
     const MOST: u64 = (1 << 31) - 1;
-    let window = limits.shared_window.max(limits.max_window.into()).min(MOST);
+    let window = 2 * u64::from(limits.streams) * u64::from(stream_window(limits));
     // It is less than 2^31.
-    u32::try_from(window).unwrap_or(u32::MAX >> 1)
+    u32::try_from(window.clamp(STREAM_WINDOW.into(), MOST)).unwrap_or(STREAM_WINDOW)
 }
 
 impl Http {
@@ -160,7 +169,7 @@ where
     let mut server = ServerBuilder::new(tasks);
     server
         .max_concurrent_streams(limits.streams)
-        .initial_stream_window_size(limits.max_window)
+        .initial_stream_window_size(stream_window(limits))
         .initial_connection_window_size(connection_window(limits))
         .max_header_list_size(limits.metadata);
     server.serve_connection(TokioIo::new(io), service).await

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
-use parking_lot::Mutex;
+use tokio::sync::Mutex;
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::Streaming;
@@ -30,25 +31,23 @@ pub(super) async fn listen(core: &Arc<Core>, mut incoming: Streaming<ConnInfo>) 
 /// The messages to the peer, for one stream at a time: the next gets them when this is
 /// dropped.
 #[derive(Debug)]
-pub(super) struct Outbound {
-    /// `None` while being dropped.
-    messages: Option<mpsc::Receiver<ConnInfo>>,
-    home: Home,
-}
+pub(super) struct Outbound(OwnedMutexGuard<mpsc::Receiver<ConnInfo>>);
 
 /// Where the messages to the peer are while no stream has them.
 #[derive(Clone, Debug)]
-pub(super) struct Home(Arc<Mutex<Option<mpsc::Receiver<ConnInfo>>>>);
+pub(super) struct Home(Arc<Mutex<mpsc::Receiver<ConnInfo>>>);
 
 impl Home {
     pub(super) fn new(messages: mpsc::Receiver<ConnInfo>) -> Self {
-        Self(Arc::new(Mutex::new(Some(messages))))
+        Self(Arc::new(Mutex::new(messages)))
     }
 
-    /// `None` if a stream has them.
-    pub(super) fn take(&self) -> Option<Outbound> {
-        let messages = self.0.lock().take()?;
-        Some(Outbound { messages: Some(messages), home: self.clone() })
+    /// Waits until no other stream has them: that of a host which is gone may end a
+    /// moment after the next host has come.
+    ///
+    /// Cancel safe.
+    pub(super) async fn take(&self) -> Outbound {
+        Outbound(self.0.clone().lock_owned().await)
     }
 }
 
@@ -56,15 +55,6 @@ impl Stream for Outbound {
     type Item = ConnInfo;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ConnInfo>> {
-        match &mut self.messages {
-            Some(messages) => messages.poll_recv(cx),
-            None => Poll::Ready(None),
-        }
-    }
-}
-
-impl Drop for Outbound {
-    fn drop(&mut self) {
-        *self.home.0.lock() = self.messages.take();
+        self.0.poll_recv(cx)
     }
 }

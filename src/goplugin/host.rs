@@ -410,7 +410,7 @@ async fn live(
 
 /// Talks to the plugin's broker. A plugin without one is fine, if it brokers nothing.
 async fn talk(core: Arc<Core>, http: Http, home: Home) {
-    let Some(outbound) = home.take() else { return };
+    let outbound = home.take().await;
     let mut client = GrpcBrokerClient::new(http);
     // A server that was built on Go's gRPC answers the call only with its first message.
     let listening = async {

@@ -78,9 +78,9 @@ impl Paths {
     }
 
     /// A host begins to talk to the broker: what another has said is over.
-    pub(super) fn forget(&self) {
+    pub(super) fn forget(&self, core: &Core) {
         if let Self::Classic(classic) = self {
-            classic.forget();
+            classic.forget(core);
         }
     }
 

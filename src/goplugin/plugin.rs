@@ -325,7 +325,8 @@ impl Server {
             let io = match secured(&server.core, io).await {
                 Ok(io) => io,
                 Err(error) => {
-                    tracing::warn!(%error, "refused a connection that is not the host's");
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "refused a connection that is not the host's");
                     return;
                 }
             };
@@ -336,7 +337,8 @@ impl Server {
             if let Err(error) =
                 connection::serve(io, &server.core.limits, server.core.tasks(), handle).await
             {
-                tracing::debug!(%error, "a connection of the host has ended");
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "a connection of the host has ended");
             }
         });
     }
@@ -429,12 +431,11 @@ impl GrpcBroker for BrokerService {
         &self,
         request: Request<Streaming<ConnInfo>>,
     ) -> Result<Response<Self::StartStreamStream>, Status> {
-        let Some(outbound) = self.home.take() else {
-            return Err(Status::failed_precondition("another host talks to the broker"));
-        };
+        let outbound = self.home.take().await;
         let core = self.core.clone();
-        // Another host's, whose ids mean nothing to this one.
-        core.paths.forget();
+        // What a host before this one has announced went with it; and the numbers are used
+        // again.
+        core.paths.forget(&core);
         let incoming = request.into_inner();
         core.clone().spawn(async move { control::listen(&core, incoming).await });
         Ok(Response::new(outbound.map(Ok).boxed()))

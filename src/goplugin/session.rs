@@ -326,14 +326,21 @@ impl Dialect for Session {
         let core = self.core.clone();
         Box::pin(async move {
             let Some(http) = core.main.get() else { return Err(Error::unsupported()) };
-            let asked = check_health(http.clone());
-            tokio::select! {
-                answer = asked => answer,
-                () = core.life.ended() => {
-                    let end = core.life.reason().unwrap_or(EndReason::Closed);
-                    Err(StreamError::Trunk(end).into())
-                }
+            let ended = || {
+                let end = core.life.reason().unwrap_or(EndReason::Closed);
+                Err(StreamError::Trunk(end).into())
+            };
+            let answer = tokio::select! {
+                biased;
+                () = core.life.ended() => return ended(),
+                answer = check_health(http.clone()) => answer,
+            };
+            if answer.is_err() && http.is_closed() {
+                // If it passes, the reason is not known.
+                let known = tokio::time::timeout(REASON_PATIENCE, core.life.ended()).await;
+                return known.map_or(answer, |()| ended());
             }
+            answer
         })
     }
 

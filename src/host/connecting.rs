@@ -17,6 +17,10 @@ use crate::broker::Offers;
 use crate::broker::Role;
 use crate::broker::WeakBroker;
 #[cfg(feature = "goplugin")]
+use crate::goplugin::ConnectError as GoPluginError;
+#[cfg(feature = "goplugin")]
+use crate::goplugin::LineError;
+#[cfg(feature = "goplugin")]
 use crate::goplugin::Reattach;
 #[cfg(feature = "goplugin")]
 use crate::goplugin::host::Plan;
@@ -28,8 +32,6 @@ use crate::host::attached::Attached;
 use crate::host::error::LaunchError;
 use crate::host::exit::Exit;
 use crate::host::go_plugin::Announced;
-#[cfg(feature = "goplugin")]
-use crate::host::go_plugin::GoPlugin;
 use crate::host::handle::PluginHandle;
 use crate::host::handle::Terms;
 use crate::host::launch::Launch;
@@ -97,7 +99,7 @@ impl Launch {
         let met = async {
             let native = async {
                 match trunk {
-                    Some(trunk) => dial(builder, trunk).await,
+                    Some(trunk) => self.agree(dial(builder, trunk).await),
                     None => std::future::pending().await,
                 }
             };
@@ -108,7 +110,7 @@ impl Launch {
                 outcome = &mut native => match outcome {
                     // One that does not speak natively may have closed its standard input.
                     Outcome::Failed(_) if self.expects_another_dialect() => announced.line().await,
-                    outcome => return self.checked(outcome),
+                    outcome => return outcome,
                 },
             };
             self.meet(announced, line, pid, offers, &weak).await
@@ -169,25 +171,6 @@ impl Launch {
         };
         let stderr_tail = end_of(output).await;
         LaunchError::ExitedBeforeHello { program, exit, stderr_tail }
-    }
-
-    /// A plugin that speaks natively has chosen a version that this host has.
-    #[cfg(feature = "goplugin")]
-    fn checked(&self, outcome: Outcome) -> Outcome {
-        if let Outcome::Met(met) = &outcome
-            && let Some(plugin) = met.terms.version
-            && let Some(host) = self.go_plugin.as_ref().map(GoPlugin::versions)
-            && !host.contains(&plugin)
-        {
-            let program = self.program();
-            return Outcome::Refused(LaunchError::ApplicationVersion { program, plugin, host });
-        }
-        outcome
-    }
-
-    #[cfg(not(feature = "goplugin"))]
-    fn checked(&self, outcome: Outcome) -> Outcome {
-        outcome
     }
 
     /// What the plugin may reach.
@@ -259,6 +242,23 @@ impl Launch {
         self.go_plugin.is_some()
     }
 
+    /// Sees to it that both speak the same version, if the host names any.
+    fn agree(&self, outcome: Outcome) -> Outcome {
+        let Outcome::Met(mut met) = outcome else { return outcome };
+        let Some(go_plugin) = &self.go_plugin else {
+            met.terms.version = None;
+            return Outcome::Met(met);
+        };
+        let ours = go_plugin.versions();
+        match met.terms.version {
+            Some(theirs) if !ours.contains(&theirs) => {
+                let program = self.program();
+                Outcome::Refused(LaunchError::ApplicationVersion { program, theirs, ours })
+            }
+            _ => Outcome::Met(met),
+        }
+    }
+
     /// Connects to a plugin that runs already.
     pub(super) async fn attach(
         self,
@@ -311,7 +311,7 @@ impl Launch {
     async fn meet(
         &self,
         announced: Announced,
-        line: Result<crate::goplugin::line::Line, crate::goplugin::LineError>,
+        line: Result<crate::goplugin::line::Line, LineError>,
         pid: u32,
         offers: Offers,
         weak: &WeakBroker,
@@ -326,6 +326,9 @@ impl Launch {
                 sockets: Some(connected.sockets),
                 lost,
             }),
+            Some(Err(GoPluginError::Line(LineError::Incompatible { theirs, ours }))) => {
+                Outcome::Refused(LaunchError::ApplicationVersion { program, theirs, ours })
+            }
             Some(Err(source)) => {
                 let stderr_tail = String::new();
                 Outcome::Refused(LaunchError::GoPlugin { program, source, stderr_tail })
@@ -339,6 +342,10 @@ impl Launch {
 impl Launch {
     fn expects_another_dialect(&self) -> bool {
         false
+    }
+
+    fn agree(&self, outcome: Outcome) -> Outcome {
+        outcome
     }
 
     async fn meet(

@@ -163,6 +163,21 @@ pub enum LaunchError {
         stderr_tail: String,
     },
 
+    /// The plugin speaks no version of the application's protocol that the host does.
+    #[cfg(feature = "goplugin")]
+    #[error(
+        "the plugin program {} speaks version {theirs} of the application's protocol, \
+         the host speaks {ours:?}: update the older of the two", .program.display()
+    )]
+    ApplicationVersion {
+        /// The program that was executed.
+        program: PathBuf,
+        /// The plugin's version.
+        theirs: u32,
+        /// The host's versions.
+        ours: std::collections::BTreeSet<u32>,
+    },
+
     /// The plugin was built on go-plugin, and the host does not expect that of it.
     #[cfg(feature = "goplugin")]
     #[error(
@@ -172,21 +187,6 @@ pub enum LaunchError {
     IsGoPlugin {
         /// The program that was executed.
         program: PathBuf,
-    },
-
-    /// Host and plugin have no version of the application's own protocol in common.
-    #[cfg(feature = "goplugin")]
-    #[error(
-        "the plugin program {} speaks version {plugin} of the application's protocol, this host \
-         {host:?}: update the older of the two", .program.display()
-    )]
-    ApplicationVersion {
-        /// The program that was executed.
-        program: PathBuf,
-        /// The version that the plugin has chosen.
-        plugin: u32,
-        /// The versions that this host speaks.
-        host: std::collections::BTreeSet<u32>,
     },
 
     /// The plugin that was to be reattached to is not there.

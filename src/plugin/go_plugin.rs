@@ -26,6 +26,7 @@ use crate::goplugin::plugin::Listening;
 use crate::goplugin::plugin::Stdio;
 use crate::goplugin::plugin::Surroundings;
 use crate::plugin::host::HostHandle;
+use crate::plugin::orphan::Parent;
 use crate::plugin::orphan::ParentWatch;
 use crate::plugin::serve::ServeError;
 use crate::plugin::stdio::LogWriter;
@@ -108,6 +109,10 @@ impl GoPlugin {
         let offers = services(HostHandle::new(weak.clone(), log.clone(), Some(version)));
         let listening = Listening::start(&says, version, limits, self.descriptors);
         let listening = listening.map_err(ServeError::Listen)?;
+        let parent = match self.outlives_host {
+            true => None,
+            false => Some(Parent::find().map_err(ServeError::System)?),
+        };
         print(listening.line()).map_err(ServeError::System)?;
 
         let lost = {
@@ -137,10 +142,8 @@ impl GoPlugin {
         let stdio = Stdio { output: output.boxed(), flush: Arc::new(flush) };
         let serving = listening.serve(offers, Some(stdio), &weak).await;
         let (broker, hosts) = serving.map_err(ServeError::Listen)?;
-        let parent = match self.outlives_host {
-            true => None,
-            false => Some(ParentWatch::start(hosts.clone()).map_err(ServeError::System)?),
-        };
+        let parent = parent.map(|parent| ParentWatch::start(parent, hosts.clone()));
+        let parent = parent.transpose().map_err(ServeError::System)?;
         let log_interrupts = tokio::spawn(log_interrupts(interrupts, log.clone()));
         let ended = until_ended(&broker, hosts, parent).await;
         log_interrupts.abort();

@@ -73,13 +73,27 @@ pub(super) struct ParentWatch {
     _alive: io::PipeWriter,
 }
 
+/// The process that started the plugin.
+#[cfg(feature = "goplugin")]
+#[derive(Debug)]
+pub(super) struct Parent(Option<OwnedFd>);
+
+#[cfg(feature = "goplugin")]
+impl Parent {
+    /// Finds it. Before it is told where the plugin listens: then it is there, or there is
+    /// nobody to tell.
+    pub(super) fn find() -> io::Result<Self> {
+        open_parent().map(Self)
+    }
+}
+
 #[cfg(feature = "goplugin")]
 impl ParentWatch {
     /// `hosts` says how many are connected.
-    pub(super) fn start(hosts: watch::Receiver<usize>) -> io::Result<Self> {
+    pub(super) fn start(parent: Parent, hosts: watch::Receiver<usize>) -> io::Result<Self> {
         let (over, alive) = io::pipe()?;
         let (tell, gone) = watch::channel(false);
-        if let Some(parent) = open_parent()? {
+        if let Some(parent) = parent.0 {
             let thread = thread::Builder::new().name("trunkline-orphan".to_owned());
             thread.spawn(move || {
                 if !wait_for_parent(&parent, &over) {

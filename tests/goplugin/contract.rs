@@ -15,3 +15,8 @@ pub mod counter {
 pub mod kv {
     include!(concat!(env!("OUT_DIR"), "/kv/proto.rs"));
 }
+
+/// go-plugin's own services, for peers that lie.
+pub mod go_plugin {
+    include!(concat!(env!("OUT_DIR"), "/foreign/plugin.rs"));
+}

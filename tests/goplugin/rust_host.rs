@@ -34,13 +34,15 @@ pub fn host() -> Host {
     Host::new("tests", "1")
 }
 
-/// A launch over go-plugin's wire, whatever the plugin can.
-pub fn prepare(command: PluginCommand, mode: Mode) -> Launch {
-    host().launch("subject", command).go_plugin(wire(mode))
+/// go-plugin's wire, whatever the plugin can.
+pub fn wire(mode: Mode) -> GoPlugin {
+    let wire = GoPlugin::new(bin::handshake());
+    wire.auto_mtls(mode.mtls).multiplex(mode.mux).native(false)
 }
 
-pub fn wire(mode: Mode) -> GoPlugin {
-    GoPlugin::new(bin::handshake()).auto_mtls(mode.mtls).multiplex(mode.mux).native(false)
+/// A launch over it.
+pub fn prepare(command: PluginCommand, mode: Mode) -> Launch {
+    host().launch("subject", command).go_plugin(wire(mode))
 }
 
 pub async fn launch(command: PluginCommand, mode: Mode) -> Outcome<PluginHandle> {

@@ -5,7 +5,10 @@
 //! the host's pipe under another number, and the plugin puts it back.
 
 pub mod callback;
+mod hosts;
 mod kv;
+mod liar;
+mod probe;
 mod subject;
 
 use std::env;
@@ -84,6 +87,20 @@ fn not_a_test_but_the_plugins_that_tests_launch() {
 
 async fn main(program: &str) -> ExitCode {
     match program {
+        "probe" => {
+            let plugin = Plugin::new("probe", "1").go_plugin(handshake());
+            plugin.serve(probe::offers).await
+        }
+        "survivor" => {
+            let plugin = Plugin::new("probe", "1").go_plugin(handshake()).outlive_host();
+            plugin.serve(probe::offers).await
+        }
+        "standalone" => {
+            let plugin = Plugin::new("subject", "1").go_plugin(handshake());
+            let offers = |host| Offers::new().service(Subject::new(host).server());
+            let served = plugin.serve_standalone(offers, hosts::say);
+            if served.await.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         "subject" => {
             let plugin = Plugin::new("subject", "1").go_plugin(handshake());
             plugin.serve(|host| Offers::new().service(Subject::new(host).server())).await
@@ -101,6 +118,10 @@ async fn main(program: &str) -> ExitCode {
             let plugin = Plugin::new("counter", "1").go_plugin(handshake_of_examples(1));
             plugin.serve(|host| Offers::new().service(Counters::new(host).server())).await
         }
-        _ => panic!("no such program: {program}"),
+        _ => match program.split_once(':') {
+            Some(("host", kind)) => hosts::main(kind).await,
+            Some(("liar", lie)) => liar::main(lie).await,
+            _ => panic!("no such program: {program}"),
+        },
     }
 }
