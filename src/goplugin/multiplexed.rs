@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use parking_lot::Mutex;
+use tokio::sync::SetOnce;
 use tokio::sync::mpsc;
 
 use crate::broker::Role;
@@ -34,7 +35,7 @@ pub(super) struct Multiplexed {
     accepting: Mutex<Accepting>,
     outbound: mpsc::Sender<ConnInfo>,
     /// There from when the connection is.
-    started: OnceLock<Started>,
+    started: SetOnce<Started>,
     /// Takes the streams that nobody has knocked for: the host's own connections.
     main: OnceLock<Box<dyn Fn(Io) + Send + Sync>>,
 }
@@ -52,7 +53,7 @@ impl Multiplexed {
             role,
             accepting: Mutex::new(Accepting::new(place)),
             outbound,
-            started: OnceLock::new(),
+            started: SetOnce::new(),
             main: OnceLock::new(),
         }
     }
@@ -130,9 +131,9 @@ impl Multiplexed {
     }
 
     pub(super) async fn dial(&self, id: u32) -> Result<Io, Error> {
-        let Some(started) = self.started.get() else {
-            return Err(StreamError::Local(Code::Closed).into());
-        };
+        // A plugin may dial before its host has connected, and the first call of a host may
+        // be there before the thread that has accepted its connection goes on.
+        let started = self.started.wait().await;
         match started.dialer.dial(id).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => {
