@@ -242,6 +242,26 @@ async fn dropping_the_handle_leaves_no_process_and_tells_the_callers() {
     }
 }
 
+#[tokio::test]
+async fn closing_a_session_ends_its_calls_at_once_also_if_the_plugin_is_stopped() {
+    for mode in Mode::ALL {
+        let plugin = started(prepared(mode).stop_policy(patient()), mode).await;
+        let broker = plugin.broker().clone();
+        let mut hanging = echo(&plugin);
+        let hanging = tokio::spawn(async move { hanging.hang(Payload::default()).await });
+        until("it runs", async || told(&plugin, "running").await == "1").await;
+        kill(plugin.pid(), Signal::STOP);
+        broker.close();
+        let status = within(hanging).await.expect("no panic").expect_err("closed");
+        assert_eq!(Error::of(&status).map(Error::reason), Some(Reason::TrunkEnded), "{status:?}");
+        // Before the process ends, which takes the steps of stopping it.
+        assert!(is_running(plugin.pid()), "{}", mode.name);
+        assert_eq!(broker.stats().streams, 0, "{}", mode.name);
+        within(plugin.kill()).await;
+        assert_no_process(plugin.pid());
+    }
+}
+
 /// A call that runs for as long as the test wants it to.
 struct Running {
     send: mpsc::Sender<Payload>,

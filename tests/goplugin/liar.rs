@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::BufRead;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::process::Child;
 use std::process::Stdio;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
@@ -21,6 +23,7 @@ use tonic::transport::Endpoint;
 use trunkline::Error;
 use trunkline::Reason;
 use trunkline::host::LaunchError;
+use trunkline::host::PluginCommand;
 use trunkline::host::PluginHandle;
 use trunkline::host::StopPolicy;
 
@@ -45,7 +48,7 @@ use crate::support::system::within;
 
 /// Steps that a plugin which does not obey gets through soon.
 fn impatient() -> StopPolicy {
-    let step = std::time::Duration::from_millis(100);
+    let step = Duration::from_millis(100);
     StopPolicy { drain: step, grace: step, terminate: step, ..StopPolicy::default() }
 }
 
@@ -140,6 +143,29 @@ async fn a_plugin_that_says_it_is_not_well_is_refused() {
     assert!(matches!(error, LaunchError::GoPlugin { .. }), "{error:?}");
     let error = crate::table::causes(&error);
     assert!(error.contains("NOT_SERVING"), "{error}");
+}
+
+/// A shell that says that it listens there.
+fn at(path: &Path) -> PluginCommand {
+    let script = format!("echo '1|1|unix|{}|grpc|'; exec sleep 1000", path.display());
+    PluginCommand::new("/bin/sh").args(["-c", &script])
+}
+
+#[tokio::test]
+async fn what_a_plugin_calls_its_socket_and_is_anothers_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "of somebody").expect("written");
+    let error = within(prepare(at(&file), Mode::PLAIN).start()).await.expect_err("no socket");
+    assert!(matches!(error, LaunchError::GoPlugin { .. }), "{error}");
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), "of somebody");
+
+    let socket = folder.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    let launch = prepare(at(&socket), Mode::PLAIN).start_timeout(Duration::from_secs(1));
+    let error = within(launch.start()).await.expect_err("nobody answers");
+    assert!(matches!(error, LaunchError::TimedOut { .. }), "{error}");
+    assert!(socket.exists());
 }
 
 #[tokio::test]
