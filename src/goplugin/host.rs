@@ -29,35 +29,35 @@ use crate::broker::dialects;
 use crate::broker::dialects::Dialect;
 use crate::broker::dialects::LastWords;
 use crate::error::Error;
-use crate::goplugin::address::Address;
-use crate::goplugin::certificate::CertificateError;
-use crate::goplugin::certificate::Identity;
-use crate::goplugin::classic::Classic;
-use crate::goplugin::connection;
-use crate::goplugin::connection::Http;
-use crate::goplugin::control;
-use crate::goplugin::control::Home;
 use crate::goplugin::handshake;
 use crate::goplugin::handshake::Handshake;
-use crate::goplugin::line::Line;
-use crate::goplugin::line::LineError;
-use crate::goplugin::multiplexed::Multiplexed;
-use crate::goplugin::paths::Paths;
-use crate::goplugin::reattach::Reattach;
+use crate::goplugin::handshake::address::Address;
+use crate::goplugin::handshake::certificate::CertificateError;
+use crate::goplugin::handshake::certificate::Identity;
+use crate::goplugin::handshake::line::Line;
+use crate::goplugin::handshake::line::LineError;
+use crate::goplugin::handshake::reattach::Reattach;
 use crate::goplugin::session::Core;
 use crate::goplugin::session::HOST_SERVICES;
 use crate::goplugin::session::OUTBOUND;
 use crate::goplugin::session::Parts;
 use crate::goplugin::session::Session;
 use crate::goplugin::session::check_health;
-use crate::goplugin::socket;
-use crate::goplugin::socket::Io;
-use crate::goplugin::socket::PrivateFolder;
-use crate::goplugin::socket::SocketError;
+use crate::goplugin::session::classic::Classic;
+use crate::goplugin::session::control;
+use crate::goplugin::session::control::Home;
+use crate::goplugin::session::multiplexed::Multiplexed;
+use crate::goplugin::session::paths::Paths;
 use crate::goplugin::stdio;
 use crate::goplugin::stdio::Channel;
-use crate::goplugin::tls::Tls;
-use crate::goplugin::tls::TlsError;
+use crate::goplugin::transport::connection;
+use crate::goplugin::transport::connection::Http;
+use crate::goplugin::transport::socket;
+use crate::goplugin::transport::socket::Io;
+use crate::goplugin::transport::socket::PrivateFolder;
+use crate::goplugin::transport::socket::SocketError;
+use crate::goplugin::transport::tls::Tls;
+use crate::goplugin::transport::tls::TlsError;
 use crate::goplugin::wire::Empty;
 use crate::goplugin::wire::grpc_broker_client::GrpcBrokerClient;
 use crate::goplugin::wire::grpc_controller_client::GrpcControllerClient;
@@ -335,7 +335,7 @@ impl Connect {
             Some(tls) => Box::new(tls.connect(io).await.map_err(ConnectError::Tls)?),
             None => io,
         };
-        let http = connection::begin(io, &core.limits, core.last_tasks()).await;
+        let http = connection::begin(io, &core.limits, core.tasks().to_the_last()).await;
         let (http, driver) = http.map_err(|error| ConnectError::Http(error.into()))?;
         // It is empty until now.
         let _ = core.main.set(http.clone());
@@ -404,7 +404,7 @@ async fn live(
     drop(driver);
     core.life.cut_off();
     core.paths.close();
-    core.gone().await;
+    core.tasks().gone().await;
     core.life.close();
 }
 

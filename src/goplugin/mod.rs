@@ -6,42 +6,27 @@
     allow(dead_code, unused_imports, reason = "one side alone does not use all of it")
 )]
 
-mod accepting;
-mod address;
-mod announced;
-mod calling;
-mod certificate;
-mod classic;
-mod connection;
-mod control;
-mod handshake;
+pub(crate) mod handshake;
 #[cfg(feature = "host")]
 pub(crate) mod host;
-mod knock;
 mod life;
-pub(crate) mod line;
-mod multiplexed;
-mod mux;
-mod mux_dialer;
-mod paths;
 #[cfg(feature = "plugin")]
 pub(crate) mod plugin;
-mod reattach;
 mod session;
-mod socket;
 pub(crate) mod stdio;
-mod tls;
+mod tasks;
+mod transport;
 mod wire;
 
-pub use address::AddressError;
-pub use certificate::CertificateError;
 pub use handshake::Handshake;
+pub use handshake::address::AddressError;
+pub use handshake::certificate::CertificateError;
+pub use handshake::line::LineError;
+pub use handshake::reattach::Reattach;
+pub use handshake::reattach::ReattachError;
 #[cfg(feature = "host")]
 pub use host::ConnectError;
-pub use line::LineError;
 #[cfg(feature = "plugin")]
 pub use plugin::ListenError;
-pub use reattach::Reattach;
-pub use reattach::ReattachError;
-pub use socket::SocketError;
-pub use tls::TlsError;
+pub use transport::socket::SocketError;
+pub use transport::tls::TlsError;

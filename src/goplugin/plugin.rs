@@ -27,35 +27,35 @@ use crate::broker::Role;
 use crate::broker::WeakBroker;
 use crate::broker::dialects;
 use crate::broker::dialects::Dialect;
-use crate::goplugin::accepting::counted;
-use crate::goplugin::accepting::secured;
-use crate::goplugin::certificate;
-use crate::goplugin::certificate::CertificateError;
-use crate::goplugin::certificate::Identity;
-use crate::goplugin::classic::Classic;
-use crate::goplugin::connection;
-use crate::goplugin::control;
-use crate::goplugin::control::Home;
 use crate::goplugin::handshake;
 use crate::goplugin::handshake::Handshake;
-use crate::goplugin::line::Line;
-use crate::goplugin::line::LineError;
-use crate::goplugin::multiplexed::Multiplexed;
-use crate::goplugin::paths::Paths;
-use crate::goplugin::reattach::Reattach;
+use crate::goplugin::handshake::certificate;
+use crate::goplugin::handshake::certificate::CertificateError;
+use crate::goplugin::handshake::certificate::Identity;
+use crate::goplugin::handshake::line::Line;
+use crate::goplugin::handshake::line::LineError;
+use crate::goplugin::handshake::reattach::Reattach;
 use crate::goplugin::session::Core;
 use crate::goplugin::session::HEALTH;
 use crate::goplugin::session::OUTBOUND;
 use crate::goplugin::session::Parts;
 use crate::goplugin::session::Session;
-use crate::goplugin::socket::Io;
-use crate::goplugin::socket::Listener;
-use crate::goplugin::socket::PrivateFolder;
-use crate::goplugin::socket::SocketError;
+use crate::goplugin::session::accepting::counted;
+use crate::goplugin::session::accepting::secured;
+use crate::goplugin::session::classic::Classic;
+use crate::goplugin::session::control;
+use crate::goplugin::session::control::Home;
+use crate::goplugin::session::multiplexed::Multiplexed;
+use crate::goplugin::session::paths::Paths;
 use crate::goplugin::stdio::Channel;
 use crate::goplugin::stdio::StdioService;
-use crate::goplugin::tls::Tls;
-use crate::goplugin::tls::TlsError;
+use crate::goplugin::transport::connection;
+use crate::goplugin::transport::socket::Io;
+use crate::goplugin::transport::socket::Listener;
+use crate::goplugin::transport::socket::PrivateFolder;
+use crate::goplugin::transport::socket::SocketError;
+use crate::goplugin::transport::tls::Tls;
+use crate::goplugin::transport::tls::TlsError;
 use crate::goplugin::wire::ConnInfo;
 use crate::goplugin::wire::Empty;
 use crate::goplugin::wire::grpc_broker_server::GrpcBroker;
@@ -297,7 +297,7 @@ async fn close(core: Arc<Core>, folder: Option<PrivateFolder>) {
     core.clear();
     core.paths.close();
     core.life.cut_off();
-    core.gone().await;
+    core.tasks().gone().await;
     drop(folder);
     core.life.close();
 }
@@ -335,7 +335,8 @@ impl Server {
                 move |request| answer(server.clone(), request)
             };
             if let Err(error) =
-                connection::serve(io, &server.core.limits, server.core.tasks(), handle).await
+                connection::serve(io, &server.core.limits, server.core.tasks().clone(), handle)
+                    .await
             {
                 let error = &error as &dyn std::error::Error;
                 tracing::debug!(error, "a connection of the host has ended");

@@ -311,7 +311,7 @@ impl Launch {
     async fn meet(
         &self,
         announced: Announced,
-        line: Result<crate::goplugin::line::Line, LineError>,
+        line: Result<crate::goplugin::handshake::line::Line, LineError>,
         pid: u32,
         offers: Offers,
         weak: &WeakBroker,

@@ -30,8 +30,8 @@ use crate::broker::Limits;
 use crate::broker::dialects::Code;
 use crate::broker::dialects::StreamError;
 use crate::error::Error;
-use crate::goplugin::session::Tasks;
-use crate::goplugin::socket::Duplex;
+use crate::goplugin::tasks::Tasks;
+use crate::goplugin::transport::socket::Duplex;
 
 /// How much of a call's data may wait for its reader, in bytes, as in Go's gRPC, if the
 /// limits allow it. Enough for a bulk transfer between two processes of one machine.
@@ -40,13 +40,13 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 /// The calling end of a connection. Clones share it; it closes when all are gone and no
 /// call runs.
 #[derive(Clone, Debug)]
-pub(super) struct Http {
+pub(in crate::goplugin) struct Http {
     sender: SendRequest<TonicBody>,
 }
 
 /// Why a call on a connection failed.
 #[derive(Debug)]
-pub(super) enum CallError {
+pub(in crate::goplugin) enum CallError {
     /// The peer reset the stream of this call, with this meaning.
     Reset(Error),
     /// The connection is gone, and every call with it.
@@ -55,7 +55,7 @@ pub(super) enum CallError {
 
 /// Begins to speak HTTP/2. The second ends when the connection does, and must be polled
 /// until then. What the connection needs to run is among `tasks`, and ends with them.
-pub(super) async fn begin<I: Duplex + 'static>(
+pub(in crate::goplugin) async fn begin<I: Duplex + 'static>(
     io: I,
     limits: &Limits,
     tasks: Tasks,
@@ -84,11 +84,11 @@ fn connection_window(limits: &Limits) -> u32 {
 }
 
 impl Http {
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::goplugin) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
-    pub(super) async fn call(
+    pub(in crate::goplugin) async fn call(
         mut self,
         mut request: Request<TonicBody>,
     ) -> Result<Response<Incoming>, CallError> {
@@ -103,7 +103,7 @@ impl Http {
 }
 
 impl CallError {
-    pub(super) fn of(error: hyper::Error) -> Self {
+    pub(in crate::goplugin) fn of(error: hyper::Error) -> Self {
         let mut source = StdError::source(&error);
         while let Some(cause) = source {
             if let Some(http2) = cause.downcast_ref::<h2::Error>()
@@ -153,7 +153,7 @@ impl Service<Request<TonicBody>> for Http {
 /// Serves HTTP/2 on a connection until it ends, or the future is dropped: then the calls
 /// that run are dropped too. They are among `tasks`, and end with them. Fails only on
 /// connections that do not speak HTTP/2.
-pub(super) async fn serve<F>(
+pub(in crate::goplugin) async fn serve<F>(
     io: impl Duplex + 'static,
     limits: &Limits,
     tasks: Tasks,

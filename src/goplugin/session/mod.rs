@@ -1,29 +1,33 @@
 //! A session with a peer that speaks go-plugin: what is behind its broker.
 
+pub(super) mod accepting;
+mod announced;
+mod calling;
+pub(super) mod classic;
+pub(super) mod control;
+mod knock;
+pub(super) mod multiplexed;
+mod mux_dialer;
+pub(super) mod paths;
+
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use hyper::rt::Executor;
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
 use tonic::Code as GrpcCode;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tracing::Instrument;
-use tracing::Span;
 
 use crate::broker::ByteListener;
 use crate::broker::ByteStream;
@@ -41,27 +45,28 @@ use crate::broker::dialects::Line;
 use crate::broker::dialects::Phase;
 use crate::broker::dialects::StreamError;
 use crate::error::Error;
-use crate::goplugin::accepting::Entry;
-use crate::goplugin::calling::Brokered;
-use crate::goplugin::calling::Main;
-use crate::goplugin::connection::Http;
 use crate::goplugin::life::Life;
-use crate::goplugin::paths::Paths;
-use crate::goplugin::tls::Tls;
+use crate::goplugin::session::accepting::Entry;
+use crate::goplugin::session::calling::Brokered;
+use crate::goplugin::session::calling::Main;
+use crate::goplugin::session::paths::Paths;
+use crate::goplugin::tasks::Tasks;
+use crate::goplugin::transport::connection::Http;
+use crate::goplugin::transport::tls::Tls;
 use crate::goplugin::wire::ConnInfo;
 
 /// The name under which go-plugin's hosts ask for a plugin's health.
-pub(super) const HEALTH: &str = "plugin";
+pub(in crate::goplugin) const HEALTH: &str = "plugin";
 
 /// Where a host of this library has all that the plugin was granted, under their names:
 /// a brokered connection that is there from the start, for go-plugin's wire has no
 /// services of the host by name. At the other end of the numbers than those that are
 /// counted.
-pub(super) const HOST_SERVICES: u32 = u32::MAX;
+pub(in crate::goplugin) const HOST_SERVICES: u32 = u32::MAX;
 
 /// How many messages of the broker may wait to be sent. They are small, and who has more
 /// waits.
-pub(super) const OUTBOUND: usize = 64;
+pub(in crate::goplugin) const OUTBOUND: usize = 64;
 
 /// How long a call that fails with its connection waits for the reason. The host knows
 /// how a process ended some milliseconds after its connections have.
@@ -71,81 +76,57 @@ const REASON_PATIENCE: Duration = Duration::from_secs(2);
 const BROKERED_REASON_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The handle of a session. Dropping it ends the session.
-pub(super) struct Session {
-    pub(super) core: Arc<Core>,
+pub(in crate::goplugin) struct Session {
+    pub(in crate::goplugin) core: Arc<Core>,
 }
 
 /// What the handle and the tasks of a session share.
-pub(super) struct Core {
-    pub(super) role: Role,
-    pub(super) life: Arc<Life>,
-    pub(super) limits: Limits,
-    pub(super) tls: Option<Tls>,
-    pub(super) paths: Paths,
+pub(in crate::goplugin) struct Core {
+    pub(in crate::goplugin) role: Role,
+    pub(in crate::goplugin) life: Arc<Life>,
+    pub(in crate::goplugin) limits: Limits,
+    pub(in crate::goplugin) tls: Option<Tls>,
+    pub(in crate::goplugin) paths: Paths,
     /// The connection to the plugin's own server. Only a host has one.
-    pub(super) main: OnceLock<Http>,
+    pub(in crate::goplugin) main: OnceLock<Http>,
     /// Whether the peer has its services at [`HOST_SERVICES`].
-    pub(super) peer_has_services: bool,
-    pub(super) registered: Mutex<Registered>,
-    pub(super) outbound: mpsc::Sender<ConnInfo>,
-    pub(super) lines: AtomicUsize,
-    pub(super) opened: AtomicU64,
+    pub(in crate::goplugin) peer_has_services: bool,
+    pub(in crate::goplugin) registered: Mutex<Registered>,
+    pub(in crate::goplugin) outbound: mpsc::Sender<ConnInfo>,
+    pub(in crate::goplugin) lines: AtomicUsize,
+    pub(in crate::goplugin) opened: AtomicU64,
     /// Brokered connections of the peer that are served.
-    pub(super) serving: AtomicUsize,
-    runtime: Handle,
-    tracker: TaskTracker,
-    /// That of the plugin: whoever uses the session first may be in any other.
-    span: Span,
+    pub(in crate::goplugin) serving: AtomicUsize,
+    tasks: Tasks,
     peer: Peer,
-}
-
-/// Where the tasks of a session run, as hyper knows it.
-#[derive(Clone)]
-pub(super) struct Tasks {
-    core: Weak<Core>,
-    /// Whether they outlast the session's end, until all is said.
-    to_the_last: bool,
-}
-
-impl<F> Executor<F> for Tasks
-where
-    F: Future + Send + 'static,
-    F::Output: Send,
-{
-    fn execute(&self, task: F) {
-        let Some(core) = self.core.upgrade() else { return };
-        let task = async move {
-            // Connections say how they end in another way.
-            task.await;
-        };
-        if self.to_the_last { core.spawn_to_the_last(task) } else { core.spawn(task) }
-    }
 }
 
 /// What this side accepts brokered connections for.
 #[derive(Debug, Default)]
-pub(super) struct Registered {
+pub(in crate::goplugin) struct Registered {
     last: u32,
-    pub(super) entries: HashMap<u32, Entry>,
+    pub(in crate::goplugin) entries: HashMap<u32, Entry>,
 }
 
 /// What a session is made of.
-pub(super) struct Parts {
-    pub(super) role: Role,
-    pub(super) limits: Limits,
-    pub(super) tls: Option<Tls>,
-    pub(super) paths: Paths,
-    pub(super) peer_has_services: bool,
-    pub(super) outbound: mpsc::Sender<ConnInfo>,
+pub(in crate::goplugin) struct Parts {
+    pub(in crate::goplugin) role: Role,
+    pub(in crate::goplugin) limits: Limits,
+    pub(in crate::goplugin) tls: Option<Tls>,
+    pub(in crate::goplugin) paths: Paths,
+    pub(in crate::goplugin) peer_has_services: bool,
+    pub(in crate::goplugin) outbound: mpsc::Sender<ConnInfo>,
 }
 
 impl Core {
     /// Must be called in a tokio runtime, where its tasks then run.
-    pub(super) fn new(parts: Parts) -> Arc<Self> {
+    pub(in crate::goplugin) fn new(parts: Parts) -> Arc<Self> {
         let Parts { role, limits, tls, paths, peer_has_services, outbound } = parts;
+        let life = Arc::new(Life::new(limits.streams));
+        let tasks = Tasks::of(life.clone());
         Arc::new(Self {
             role,
-            life: Arc::new(Life::new(limits.streams)),
+            life,
             limits,
             tls,
             paths,
@@ -156,62 +137,22 @@ impl Core {
             lines: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
             serving: AtomicUsize::new(0),
-            runtime: Handle::current(),
-            tracker: TaskTracker::new(),
-            span: Span::current(),
+            tasks,
             peer: Peer::default(),
         })
     }
 
     /// Runs a task until the session has ended.
-    pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        let life = self.life.clone();
-        let task = async move {
-            tokio::select! {
-                biased;
-                () = life.ended() => {}
-                () = task => {}
-            }
-        };
-        self.tracker.spawn_on(task.instrument(self.span.clone()), &self.runtime);
+    pub(in crate::goplugin) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
-    /// Runs a task until the session's own connection is closed.
-    fn spawn_to_the_last(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let life = self.life.clone();
-        let task = async move {
-            tokio::select! {
-                biased;
-                () = life.cut() => {}
-                () = task => {}
-            }
-        };
-        self.tracker.spawn_on(task.instrument(self.span.clone()), &self.runtime);
-    }
-
-    /// For the connections of a session, which end with it.
-    pub(super) fn tasks(self: &Arc<Self>) -> Tasks {
-        Tasks { core: Arc::downgrade(self), to_the_last: false }
-    }
-
-    /// For the connection that says goodbye.
-    pub(super) fn last_tasks(self: &Arc<Self>) -> Tasks {
-        Tasks { core: Arc::downgrade(self), to_the_last: true }
-    }
-
-    /// Waits until nothing of a session is left that has ended: no task, and so no socket.
-    pub(super) async fn gone(&self) {
-        self.tracker.close();
-        self.tracker.wait().await;
-    }
-
-    /// The runtime that the session was made in: a registration may be made elsewhere.
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
+    pub(in crate::goplugin) fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// The error of a call whose connection has ended, when the reason is known.
-    pub(super) async fn explain(&self, gone: hyper::Error, main: bool) -> Error {
+    pub(in crate::goplugin) async fn explain(&self, gone: hyper::Error, main: bool) -> Error {
         let patience = if main { REASON_PATIENCE } else { BROKERED_REASON_PATIENCE };
         // If it passes, the reason is not known.
         let _ = tokio::time::timeout(patience, self.life.ended()).await;
@@ -239,7 +180,7 @@ impl Core {
     }
 
     /// Accepts brokered connections for a service.
-    pub(super) fn register(self: &Arc<Self>, service: Erased, id: Option<u32>) -> u32 {
+    pub(in crate::goplugin) fn register(self: &Arc<Self>, service: Erased, id: Option<u32>) -> u32 {
         let mut registered = self.registered.lock();
         let id = id.unwrap_or_else(|| Self::number(&mut registered));
         let (entry, stop) = Entry::new(service);
@@ -254,7 +195,7 @@ impl Core {
         id
     }
 
-    pub(super) fn unregister(&self, id: u32) {
+    pub(in crate::goplugin) fn unregister(&self, id: u32) {
         let entry = self.registered.lock().entries.remove(&id);
         self.paths.unregister(id);
         // Outside the lock: services may hold registrations themselves.
@@ -262,7 +203,7 @@ impl Core {
     }
 
     /// Lets go of every service.
-    pub(super) fn clear(&self) {
+    pub(in crate::goplugin) fn clear(&self) {
         let entries = std::mem::take(&mut self.registered.lock().entries);
         for id in entries.keys() {
             self.paths.unregister(*id);
@@ -393,7 +334,7 @@ impl fmt::Debug for Session {
 }
 
 /// Asks a plugin whether it is well. One without a health service has answered, too.
-pub(super) async fn check_health(http: Http) -> Result<(), Error> {
+pub(in crate::goplugin) async fn check_health(http: Http) -> Result<(), Error> {
     let request = HealthCheckRequest { service: HEALTH.to_owned() };
     match HealthClient::new(http).check(request).await {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Ok(()),

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use base64::engine::general_purpose::STANDARD_NO_PAD_INDIFFERENT;
 use thiserror::Error;
 
-use crate::goplugin::address::Address;
-use crate::goplugin::address::AddressError;
+use crate::goplugin::handshake::address::Address;
+use crate::goplugin::handshake::address::AddressError;
 
 /// The version of go-plugin's own protocol, the only one there has been.
 const CORE_VERSION: &str = "1";

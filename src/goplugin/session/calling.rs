@@ -28,13 +28,13 @@ use crate::broker::dialects::Line;
 use crate::broker::dialects::StreamError;
 use crate::broker::dialects::now;
 use crate::error::Error;
-use crate::goplugin::connection;
-use crate::goplugin::connection::CallError;
-use crate::goplugin::connection::Http;
 use crate::goplugin::life::Running;
 use crate::goplugin::life::Standing;
 use crate::goplugin::session::Core;
 use crate::goplugin::session::Session;
+use crate::goplugin::transport::connection;
+use crate::goplugin::transport::connection::CallError;
+use crate::goplugin::transport::connection::Http;
 
 /// A line counts as an open sub-channel for as long as it exists, and keeps its session.
 struct Hold(Arc<Session>);
@@ -55,18 +55,18 @@ impl Drop for Hold {
 
 /// The plugin's own connection, as its host has it. It is there for as long as the
 /// session is.
-pub(super) struct Main {
+pub(in crate::goplugin) struct Main {
     hold: Hold,
 }
 
 impl Main {
-    pub(super) fn new(session: Arc<Session>) -> Self {
+    pub(in crate::goplugin) fn new(session: Arc<Session>) -> Self {
         Self { hold: Hold::new(session) }
     }
 }
 
 /// A brokered connection: made when the first call needs it, and anew if it is lost.
-pub(super) struct Brokered {
+pub(in crate::goplugin) struct Brokered {
     hold: Hold,
     id: u32,
     connection: Mutex<Connection>,
@@ -80,7 +80,7 @@ struct Connection {
 }
 
 impl Brokered {
-    pub(super) fn new(session: Arc<Session>, id: u32) -> Self {
+    pub(in crate::goplugin) fn new(session: Arc<Session>, id: u32) -> Self {
         Self { hold: Hold::new(session), id, connection: Mutex::default() }
     }
 
@@ -113,7 +113,7 @@ impl Brokered {
             () = core.life.ended() => return Err(ended(core)),
             io = core.paths.dial(core, self.id) => io?,
         };
-        let begun = connection::begin(io, &core.limits, core.tasks()).await;
+        let begun = connection::begin(io, &core.limits, core.tasks().clone()).await;
         let (http, driver) =
             begun.map_err(|error| Error::from(StreamError::Peer(Code::Protocol)).because(error))?;
         let id = self.id;

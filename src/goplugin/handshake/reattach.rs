@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::goplugin::address::Address;
-use crate::goplugin::address::AddressError;
+use crate::goplugin::handshake::address::Address;
+use crate::goplugin::handshake::address::AddressError;
 
 /// Where a plugin runs that a host did not start, go-plugin's `ReattachConfig`:
 /// one that a developer has started in a debugger, or one that has outlived a host.

@@ -15,14 +15,14 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::broker::dialects::now;
-use crate::goplugin::knock::Action;
-use crate::goplugin::knock::DialError;
-use crate::goplugin::knock::Dialing;
-use crate::goplugin::knock::Odd;
-use crate::goplugin::knock::RequestId;
-use crate::goplugin::knock::StreamId;
-use crate::goplugin::mux::Session;
-use crate::goplugin::mux::Stream;
+use crate::goplugin::session::knock::Action;
+use crate::goplugin::session::knock::DialError;
+use crate::goplugin::session::knock::Dialing;
+use crate::goplugin::session::knock::Odd;
+use crate::goplugin::session::knock::RequestId;
+use crate::goplugin::session::knock::StreamId;
+use crate::goplugin::transport::mux::Session;
+use crate::goplugin::transport::mux::Stream;
 use crate::goplugin::wire::ConnInfo;
 use crate::goplugin::wire::conn_info::Knock;
 
@@ -250,11 +250,11 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::goplugin::knock::Accepting;
-    use crate::goplugin::knock::Inbound;
-    use crate::goplugin::knock::KNOCK_LIMIT;
-    use crate::goplugin::knock::Place;
-    use crate::goplugin::mux::Role;
+    use crate::goplugin::session::knock::Accepting;
+    use crate::goplugin::session::knock::Inbound;
+    use crate::goplugin::session::knock::KNOCK_LIMIT;
+    use crate::goplugin::session::knock::Place;
+    use crate::goplugin::transport::mux::Role;
 
     /// The other end: accepts ids as we do, and answers each stream with its id.
     struct Peer {

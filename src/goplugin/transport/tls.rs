@@ -34,8 +34,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::TlsStream;
 
-use crate::goplugin::certificate::Identity;
-use crate::goplugin::certificate::SERVER_NAME;
+use crate::goplugin::handshake::certificate::Identity;
+use crate::goplugin::handshake::certificate::SERVER_NAME;
 
 /// HTTP/2 in ALPN. Go's gRPC closes a connection without it.
 const HTTP2: &[u8] = b"h2";

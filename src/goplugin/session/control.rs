@@ -15,7 +15,7 @@ use crate::goplugin::session::Core;
 use crate::goplugin::wire::ConnInfo;
 
 /// Takes in what the peer's broker says, until its stream ends.
-pub(super) async fn listen(core: &Arc<Core>, mut incoming: Streaming<ConnInfo>) {
+pub(in crate::goplugin) async fn listen(core: &Arc<Core>, mut incoming: Streaming<ConnInfo>) {
     loop {
         match incoming.message().await {
             Ok(Some(info)) => core.paths.heard(info).await,
@@ -31,14 +31,14 @@ pub(super) async fn listen(core: &Arc<Core>, mut incoming: Streaming<ConnInfo>) 
 /// The messages to the peer, for one stream at a time: the next gets them when this is
 /// dropped.
 #[derive(Debug)]
-pub(super) struct Outbound(OwnedMutexGuard<mpsc::Receiver<ConnInfo>>);
+pub(in crate::goplugin) struct Outbound(OwnedMutexGuard<mpsc::Receiver<ConnInfo>>);
 
 /// Where the messages to the peer are while no stream has them.
 #[derive(Clone, Debug)]
-pub(super) struct Home(Arc<Mutex<mpsc::Receiver<ConnInfo>>>);
+pub(in crate::goplugin) struct Home(Arc<Mutex<mpsc::Receiver<ConnInfo>>>);
 
 impl Home {
-    pub(super) fn new(messages: mpsc::Receiver<ConnInfo>) -> Self {
+    pub(in crate::goplugin) fn new(messages: mpsc::Receiver<ConnInfo>) -> Self {
         Self(Arc::new(Mutex::new(messages)))
     }
 
@@ -46,7 +46,7 @@ impl Home {
     /// moment after the next host has come.
     ///
     /// Cancel safe.
-    pub(super) async fn take(&self) -> Outbound {
+    pub(in crate::goplugin) async fn take(&self) -> Outbound {
         Outbound(self.0.clone().lock_owned().await)
     }
 }

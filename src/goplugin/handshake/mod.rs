@@ -1,6 +1,11 @@
 //! What a host and its plugins agree on before they speak: the magic cookie, the
 //! versions, and the variables that carry them.
 
+pub(crate) mod address;
+pub(crate) mod certificate;
+pub(crate) mod line;
+pub(crate) mod reattach;
+
 use std::collections::BTreeSet;
 
 /// The host's range for TCP ports, in decimal. Only plugins that listen on TCP,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::goplugin::address::Address;
+use crate::goplugin::handshake::address::Address;
 
 /// How many announcements are kept. An accepter does not say when it stops, so that they
 /// pile up: this is more than a process has descriptors for, and about 10 MiB. The oldest
@@ -17,7 +17,7 @@ const MOST: usize = 65_536;
 /// here it is kept until it turns out to be over, so that nothing depends on when an id
 /// is dialled, or how often.
 #[derive(Debug)]
-pub(super) struct Announced {
+pub(in crate::goplugin) struct Announced {
     table: Mutex<Table>,
     /// Counts announcements, for those who wait for one.
     news: watch::Sender<u64>,
@@ -31,13 +31,13 @@ struct Table {
 }
 
 impl Announced {
-    pub(super) fn new() -> Self {
+    pub(in crate::goplugin) fn new() -> Self {
         Self { table: Mutex::default(), news: watch::Sender::new(0) }
     }
 
     /// The peer accepts connections for `id` there. A later announcement replaces an
     /// earlier one.
-    pub(super) fn insert(&self, id: u32, address: Address) {
+    pub(in crate::goplugin) fn insert(&self, id: u32, address: Address) {
         let count = {
             let mut table = self.table.lock();
             table.count += 1;
@@ -58,7 +58,7 @@ impl Announced {
     }
 
     /// Nobody is at this address any more.
-    pub(super) fn forget(&self, id: u32, address: &Address) {
+    pub(in crate::goplugin) fn forget(&self, id: u32, address: &Address) {
         let mut table = self.table.lock();
         // Not a newer one.
         if table.by_id.get(&id).is_some_and(|(_, known)| known == address)
@@ -69,14 +69,14 @@ impl Announced {
     }
 
     /// Whoever has announced is gone.
-    pub(super) fn clear(&self) {
+    pub(in crate::goplugin) fn clear(&self) {
         let mut table = self.table.lock();
         table.by_id.clear();
         table.by_age.clear();
     }
 
     /// Waits for the announcement of an id.
-    pub(super) async fn of(&self, id: u32) -> Address {
+    pub(in crate::goplugin) async fn of(&self, id: u32) -> Address {
         let mut news = self.news.subscribe();
         loop {
             if let Some((_, address)) = self.table.lock().by_id.get(&id) {

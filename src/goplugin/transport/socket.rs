@@ -20,8 +20,8 @@ use tokio::net::UnixListener;
 use tokio::net::UnixSocket;
 use tokio::net::UnixStream;
 
-use crate::goplugin::address::Address;
-use crate::goplugin::address::AddressError;
+use crate::goplugin::handshake::address::Address;
+use crate::goplugin::handshake::address::AddressError;
 
 /// What the names of sockets begin with, as in Go.
 const SOCKET_PREFIX: &str = "plugin";

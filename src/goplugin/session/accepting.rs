@@ -19,29 +19,29 @@ use tonic::body::Body as TonicBody;
 
 use crate::broker::dialects;
 use crate::broker::dialects::Erased;
-use crate::goplugin::address::Address;
-use crate::goplugin::connection;
+use crate::goplugin::handshake::address::Address;
 use crate::goplugin::life::Running;
 use crate::goplugin::session::Core;
-use crate::goplugin::socket::Io;
+use crate::goplugin::transport::connection;
+use crate::goplugin::transport::socket::Io;
 
 /// A service that is registered.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(in crate::goplugin) struct Entry {
     service: Erased,
     /// Dropped with the entry: what serves it then stops.
     stop: watch::Sender<()>,
     /// Whether there was one since the peer was last told of the number.
-    pub(super) was_dialled: bool,
+    pub(in crate::goplugin) was_dialled: bool,
     /// Where the peer finds it, if it has an address of its own.
-    pub(super) address: Option<Address>,
+    pub(in crate::goplugin) address: Option<Address>,
     /// When the peer was last told of the number.
-    pub(super) announced: Option<Instant>,
+    pub(in crate::goplugin) announced: Option<Instant>,
 }
 
 impl Entry {
     /// The second follows its life.
-    pub(super) fn new(service: Erased) -> (Self, watch::Receiver<()>) {
+    pub(in crate::goplugin) fn new(service: Erased) -> (Self, watch::Receiver<()>) {
         let (stop, stopped) = watch::channel(());
         let entry = Self { service, stop, was_dialled: false, address: None, announced: None };
         (entry, stopped)
@@ -49,7 +49,7 @@ impl Entry {
 }
 
 /// Serves a connection that the peer has made for this number.
-pub(super) fn connected(core: &Arc<Core>, id: u32, io: Io) {
+pub(in crate::goplugin) fn connected(core: &Arc<Core>, id: u32, io: Io) {
     let (service, mut stopped) = {
         let mut registered = core.registered.lock();
         let Some(entry) = registered.entries.get_mut(&id) else {
@@ -84,7 +84,9 @@ async fn serve(core: &Arc<Core>, io: Io, service: Erased) {
     };
     match secured(core, io).await {
         Ok(io) => {
-            if let Err(error) = connection::serve(io, &core.limits, core.tasks(), handle).await {
+            if let Err(error) =
+                connection::serve(io, &core.limits, core.tasks().clone(), handle).await
+            {
                 let error = &error as &dyn std::error::Error;
                 tracing::debug!(error, "a brokered connection of the peer has ended");
             }
@@ -97,7 +99,10 @@ async fn serve(core: &Arc<Core>, io: Io, service: Erased) {
 }
 
 /// The connection in TLS, if the session has it.
-pub(super) async fn secured(core: &Core, io: Io) -> Result<Io, crate::goplugin::tls::TlsError> {
+pub(in crate::goplugin) async fn secured(
+    core: &Core,
+    io: Io,
+) -> Result<Io, crate::goplugin::transport::tls::TlsError> {
     match &core.tls {
         Some(tls) => Ok(Box::new(tls.accept(io).await?)),
         None => Ok(io),
@@ -117,7 +122,10 @@ async fn answer(
 }
 
 /// A response that counts as running until its body is sent or dropped.
-pub(super) fn counted(response: Response<TonicBody>, running: Running) -> Response<TonicBody> {
+pub(in crate::goplugin) fn counted(
+    response: Response<TonicBody>,
+    running: Running,
+) -> Response<TonicBody> {
     response.map(|body| TonicBody::new(Counted { body, _running: running }))
 }
 

@@ -15,13 +15,13 @@ use crate::broker::dialects::Code;
 use crate::broker::dialects::StreamError;
 use crate::broker::dialects::now;
 use crate::error::Error;
-use crate::goplugin::accepting;
-use crate::goplugin::address::Address;
-use crate::goplugin::announced::Announced;
+use crate::goplugin::handshake::address::Address;
 use crate::goplugin::session::Core;
-use crate::goplugin::socket;
-use crate::goplugin::socket::Io;
-use crate::goplugin::socket::Listener;
+use crate::goplugin::session::accepting;
+use crate::goplugin::session::announced::Announced;
+use crate::goplugin::transport::socket;
+use crate::goplugin::transport::socket::Io;
+use crate::goplugin::transport::socket::Listener;
 use crate::goplugin::wire::ConnInfo;
 
 /// How long a number may take to be announced by the peer after it is dialled, as in
@@ -41,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// One side of the broker.
 #[derive(Debug)]
-pub(super) struct Classic {
+pub(in crate::goplugin) struct Classic {
     /// Where the sockets of this side are.
     folder: PathBuf,
     /// Whose group they belong to, if not to nobody but this user.
@@ -70,7 +70,7 @@ struct NotThere {
 }
 
 impl Classic {
-    pub(super) fn new(folder: PathBuf, group: Option<String>) -> Self {
+    pub(in crate::goplugin) fn new(folder: PathBuf, group: Option<String>) -> Self {
         Self {
             folder,
             group,
@@ -80,9 +80,14 @@ impl Classic {
         }
     }
 
-    pub(super) fn accept(&self, core: &Arc<Core>, id: u32, mut stop: watch::Receiver<()>) {
+    pub(in crate::goplugin) fn accept(
+        &self,
+        core: &Arc<Core>,
+        id: u32,
+        mut stop: watch::Receiver<()>,
+    ) {
         // A registration may be made on a thread that is none of the runtime's.
-        let _entered = core.runtime().enter();
+        let _entered = core.tasks().runtime().enter();
         let listener = match Listener::bind(&self.folder, self.group.as_deref()) {
             Ok(listener) => listener,
             Err(error) => {
@@ -105,11 +110,11 @@ impl Classic {
         });
     }
 
-    pub(super) fn unregister(&self, id: u32) {
+    pub(in crate::goplugin) fn unregister(&self, id: u32) {
         self.waiting.lock().remove(&id);
     }
 
-    pub(super) fn hand_out(&self, core: &Arc<Core>, id: u32) {
+    pub(in crate::goplugin) fn hand_out(&self, core: &Arc<Core>, id: u32) {
         let mut registered = core.registered.lock();
         let Some(entry) = registered.entries.get_mut(&id) else { return };
         let Some(address) = &entry.address else { return };
@@ -143,7 +148,7 @@ impl Classic {
     }
 
     /// Announces what is handed out.
-    pub(super) async fn speak(&self, core: &Core) {
+    pub(in crate::goplugin) async fn speak(&self, core: &Core) {
         loop {
             while let Some((id, address)) = next(&self.waiting) {
                 let info = ConnInfo {
@@ -160,7 +165,7 @@ impl Classic {
         }
     }
 
-    pub(super) fn heard(&self, info: ConnInfo) {
+    pub(in crate::goplugin) fn heard(&self, info: ConnInfo) {
         let id = info.service_id;
         if info.knock.is_some() {
             tracing::warn!(id, "the peer knocks, though connections are not multiplexed");
@@ -176,14 +181,14 @@ impl Classic {
     }
 
     /// What either side has announced was between this one and another.
-    pub(super) fn forget(&self, core: &Core) {
+    pub(in crate::goplugin) fn forget(&self, core: &Core) {
         self.announced.clear();
         for entry in core.registered.lock().entries.values_mut() {
             entry.announced = None;
         }
     }
 
-    pub(super) async fn dial(&self, id: u32) -> Result<Io, Error> {
+    pub(in crate::goplugin) async fn dial(&self, id: u32) -> Result<Io, Error> {
         let address = tokio::time::timeout(ANNOUNCEMENT_TIMEOUT, self.announced.of(id)).await;
         let address = address.map_err(|_| {
             Error::from(StreamError::Peer(Code::Unknown)).because(NotAnnounced { id })

@@ -15,22 +15,22 @@ use crate::broker::dialects::Code;
 use crate::broker::dialects::StreamError;
 use crate::broker::dialects::now;
 use crate::error::Error;
-use crate::goplugin::accepting;
-use crate::goplugin::knock::Accepting;
-use crate::goplugin::knock::DialError;
-use crate::goplugin::knock::Inbound;
-use crate::goplugin::knock::Place;
-use crate::goplugin::mux;
-use crate::goplugin::mux::Session;
-use crate::goplugin::mux_dialer::MuxDialer;
-use crate::goplugin::paths::Paths;
 use crate::goplugin::session::Core;
-use crate::goplugin::socket::Io;
+use crate::goplugin::session::accepting;
+use crate::goplugin::session::knock::Accepting;
+use crate::goplugin::session::knock::DialError;
+use crate::goplugin::session::knock::Inbound;
+use crate::goplugin::session::knock::Place;
+use crate::goplugin::session::mux_dialer::MuxDialer;
+use crate::goplugin::session::paths::Paths;
+use crate::goplugin::transport::mux;
+use crate::goplugin::transport::mux::Session;
+use crate::goplugin::transport::socket::Io;
 use crate::goplugin::wire::ConnInfo;
 use crate::goplugin::wire::conn_info::Knock;
 
 /// One side of the broker.
-pub(super) struct Multiplexed {
+pub(in crate::goplugin) struct Multiplexed {
     role: Role,
     accepting: Mutex<Accepting>,
     outbound: mpsc::Sender<ConnInfo>,
@@ -47,7 +47,7 @@ struct Started {
 
 impl Multiplexed {
     /// Knocks and answers go to `outbound`.
-    pub(super) fn new(role: Role, outbound: mpsc::Sender<ConnInfo>) -> Self {
+    pub(in crate::goplugin) fn new(role: Role, outbound: mpsc::Sender<ConnInfo>) -> Self {
         let place = if role == Role::Plugin { Place::Plugin } else { Place::Host };
         Self {
             role,
@@ -59,13 +59,13 @@ impl Multiplexed {
     }
 
     /// Streams that nobody has knocked for go here, in the plugin's role.
-    pub(super) fn on_main(&self, take: impl Fn(Io) + Send + Sync + 'static) {
+    pub(in crate::goplugin) fn on_main(&self, take: impl Fn(Io) + Send + Sync + 'static) {
         // Once in a session's life.
         let _ = self.main.set(Box::new(take));
     }
 
     /// Begins the session on its connection.
-    pub(super) fn start(&self, core: &Arc<Core>, io: Io) {
+    pub(in crate::goplugin) fn start(&self, core: &Arc<Core>, io: Io) {
         let role = if self.role == Role::Plugin { mux::Role::Server } else { mux::Role::Client };
         let weak = Arc::downgrade(core);
         let session = Session::start(io, role, move |stream| {
@@ -99,38 +99,38 @@ impl Multiplexed {
 
     /// A connection to the plugin's own server. Only one, before any other: go-plugin may
     /// take a later one for what was knocked for.
-    pub(super) async fn open(&self) -> io::Result<Io> {
+    pub(in crate::goplugin) async fn open(&self) -> io::Result<Io> {
         match self.started.get() {
             Some(started) => Ok(Box::new(started.session.open().await?)),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    pub(super) async fn closed(&self) {
+    pub(in crate::goplugin) async fn closed(&self) {
         if let Some(started) = self.started.get() {
             let end = started.session.closed().await;
             tracing::debug!(%end, "the connection of the session has ended");
         }
     }
 
-    pub(super) fn close(&self) {
+    pub(in crate::goplugin) fn close(&self) {
         if let Some(started) = self.started.get() {
             started.dialer.on_session_end();
             started.session.close();
         }
     }
 
-    pub(super) fn accept(&self, id: u32) {
+    pub(in crate::goplugin) fn accept(&self, id: u32) {
         if let Err(error) = self.accepting.lock().register(id) {
             tracing::error!(id, ?error, "the peer cannot dial a service: there are too many");
         }
     }
 
-    pub(super) fn unregister(&self, id: u32) {
+    pub(in crate::goplugin) fn unregister(&self, id: u32) {
         self.accepting.lock().unregister(id);
     }
 
-    pub(super) async fn dial(&self, id: u32) -> Result<Io, Error> {
+    pub(in crate::goplugin) async fn dial(&self, id: u32) -> Result<Io, Error> {
         // A plugin may dial before its host has connected, and the first call of a host may
         // be there before the thread that has accepted its connection goes on.
         let started = self.started.wait().await;
@@ -153,7 +153,7 @@ impl Multiplexed {
         }
     }
 
-    pub(super) async fn heard(&self, info: ConnInfo) {
+    pub(in crate::goplugin) async fn heard(&self, info: ConnInfo) {
         let id = info.service_id;
         match info.knock {
             Some(Knock { ack: true, error, .. }) => {
