@@ -8,10 +8,11 @@ use std::ops::RangeInclusive;
 /// says how much memory a hostile peer can cause with them; the defaults come
 /// to 360 MiB, of which an honest peer uses a small part.
 ///
-/// On connections of go-plugin's dialect they bound what they can: `streams` the calls of
-/// the peer on all connections together and its brokered connections, `max_window` and
-/// `shared_window` what is unread on each connection, `metadata` the heads. One call too
-/// many on a connection waits there, as HTTP/2 has it, and nesting is not bounded.
+/// In go-plugin's dialect they bound what they can: `streams` the calls of the peer on all
+/// connections together, and its brokered connections; `metadata` the heads; `max_window`
+/// what is unread of a call, which is 64 KiB at most, so that on one connection twice
+/// `streams` times that may be. One call too many on a connection waits there, as HTTP/2
+/// has it, and nesting is not bounded.
 ///
 /// ```
 /// # use trunkline::Limits;
