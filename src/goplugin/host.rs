@@ -81,7 +81,7 @@ pub(crate) struct Invitation {
     identity: Option<Identity>,
     multiplex: bool,
     group: Option<String>,
-    folder: Arc<PrivateFolder>,
+    folder: PrivateFolder,
 }
 
 /// What a session is to be.
@@ -112,7 +112,7 @@ pub(crate) struct Connected {
 /// Sockets that a plugin may leave behind. Dropping it removes them.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    _folder: Arc<PrivateFolder>,
+    _folder: PrivateFolder,
     /// The plugin's own: those of old versions are not in the folder.
     own: Option<Address>,
 }
@@ -137,7 +137,7 @@ impl Invitation {
             false => None,
         };
         let folder = PrivateFolder::new(group.as_deref()).map_err(ConnectError::Socket)?;
-        Ok(Self { handshake, identity, multiplex, group, folder: Arc::new(folder) })
+        Ok(Self { handshake, identity, multiplex, group, folder })
     }
 
     /// What stands in the plugin's environment.
@@ -214,7 +214,7 @@ impl Invitation {
 ///
 /// Dropping it closes the connection.
 pub(crate) async fn reattach(plugin: &Reattach, plan: Plan) -> Result<Connected, ConnectError> {
-    let folder = Arc::new(PrivateFolder::new(None).map_err(ConnectError::Socket)?);
+    let folder = PrivateFolder::new(None).map_err(ConnectError::Socket)?;
     let connect = Connect {
         address: plugin.socket().clone(),
         pid: plugin.pid(),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use futures::future::try_join_all;
 use trunkline::Stats;
@@ -27,7 +26,6 @@ use crate::rust_host::subject;
 use crate::support::demo::Payload;
 use crate::support::demo::echo_client::EchoClient;
 use crate::support::echo::Echo;
-use crate::support::system::LONG;
 use crate::support::system::alone;
 use crate::support::system::assert_no_process;
 use crate::support::system::children;
@@ -36,9 +34,6 @@ use crate::support::system::eventually;
 use crate::support::system::threads;
 use crate::support::system::until;
 use crate::support::system::within;
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// How many are brokered in all, and how many at a time.
 const MANY: usize = 300;
@@ -56,14 +51,11 @@ fn held() -> BTreeMap<&'static str, usize> {
 }
 
 async fn assert_as_before(what: &str, before: &BTreeMap<&'static str, usize>) {
-    let settled = async {
-        // A moment before, something may have been about to end.
-        while held().iter().any(|(what, count)| *count > before[what]) {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    let settled = tokio::time::timeout(LONG, settled).await;
-    assert!(settled.is_ok(), "{what} held {before:?} and holds {:?}", held());
+    // A moment before, something may have been about to end.
+    eventually(&format!("{what} holds no more than {before:?}"), || {
+        held().iter().all(|(what, count)| *count <= before[what]).then_some(())
+    })
+    .await;
 }
 
 fn files(folder: &PathBuf) -> usize {
@@ -87,13 +79,10 @@ fn is_ours(name: &str) -> bool {
 }
 
 async fn host_is_empty(plugin: &PluginHandle) {
-    let empty = async {
-        while plugin.broker().stats() != Stats::default() {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    let empty = tokio::time::timeout(LONG, empty).await;
-    assert!(empty.is_ok(), "the host's end holds {:?}", plugin.broker().stats());
+    eventually("the host's end holds nothing", || {
+        (plugin.broker().stats() == Stats::default()).then_some(())
+    })
+    .await;
 }
 
 async fn brokered_both_ways(plugin: &PluginHandle) {
