@@ -136,10 +136,19 @@ fn without_the_cookie_our_plugin_refuses_in_go_plugins_words() {
         let output = ended(variables);
         assert_eq!(output.status.code(), Some(1));
         assert!(output.stdout.is_empty(), "{output:?}");
-        if !variables.is_empty() {
-            assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
-        }
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
     }
+}
+
+#[test]
+fn a_plugin_whose_author_has_given_no_cookie_says_so_in_go_plugins_words() {
+    let mut command = bin::by_hand("cookieless");
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    let expected = "Misconfigured ServeConfig given to serve this plugin: no magic cookie\n\
+        key or value was set. Please notify the plugin author and report\n\
+        this as a bug.\n";
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
 }
 
 #[test]

@@ -105,6 +105,10 @@ async fn main(program: &str) -> ExitCode {
             let plugin = Plugin::new("subject", "1").go_plugin(handshake());
             plugin.serve(|host| Offers::new().service(Subject::new(host).server())).await
         }
+        "cookieless" => {
+            let plugin = Plugin::new("subject", "1").go_plugin(Handshake::new("", ""));
+            plugin.serve(|_| Offers::new()).await
+        }
         "remembering" => {
             let plugin = Plugin::new("kv", "1").go_plugin(handshake());
             plugin.serve(|host| Offers::new().service(Remembering::new(host).server())).await
