@@ -59,6 +59,8 @@ fn compile_for_examples_and_tests(out: &Path) -> Result<(), Box<dyn Error>> {
     describe(&["counter.proto"], "examples", &counter.join("proto.bin"))?;
     let bytes = tonic_prost_build::configure().bytes(".");
     compile(&["stress.proto"], "examples/stress", bytes, out)?;
+    let terraform = ["terraform/tfplugin5.proto", "terraform/tfplugin6.proto"];
+    compile(&terraform, "proto", tonic_prost_build::configure().bytes("."), out)?;
     let foreign = folder(out, "foreign")?;
     let configured = tonic_prost_build::configure();
     compile(&["trunkline/broker/v1/broker.proto"], "proto", configured, &foreign)?;
