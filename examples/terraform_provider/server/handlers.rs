@@ -5,12 +5,10 @@ use serde_json::Value as Json;
 
 use crate::server::Change;
 use crate::server::DataSource;
-use crate::server::Fault;
 use crate::server::Instance;
 use crate::server::Problems;
 use crate::server::Resource;
 use crate::server::Server;
-use crate::server::wire::decode;
 use crate::server::wire::decode_config;
 use crate::server::wire::decode_object;
 use crate::server::wire::diagnostics;
@@ -20,7 +18,6 @@ use crate::server::wire::without_nested;
 use crate::tfplugin::cty::Type;
 use crate::tfplugin::cty::Value;
 use crate::tfplugin::diagnostic::Diagnostic;
-use crate::tfplugin::schema::Parameter;
 use crate::tfplugin::wire::tfplugin::*;
 use crate::tfplugin::wire::tfplugin5;
 use crate::tfplugin::wire::tfplugin6;
@@ -29,6 +26,7 @@ use crate::tfplugin::wire::tfplugin6;
 macro_rules! answers_with_problems {
     ($($answer:ty),* $(,)?) => {
         $(impl From<Problems> for $answer {
+            #[allow(clippy::needless_update, reason = "some have nothing else in them")]
             fn from(problems: Problems) -> Self {
                 Self { diagnostics: diagnostics(problems), ..Self::default() }
             }
@@ -338,60 +336,6 @@ impl Server {
             ..ReadDataSourceResponse::default()
         })
     }
-}
-
-/// Functions.
-impl Server {
-    pub(super) async fn call(&self, request: CallFunctionRequest) -> CallFunctionResponse {
-        match self.try_call(&request) {
-            Ok(result) => CallFunctionResponse { result: Some(result), error: None },
-            Err(Fault { text, argument }) => {
-                // More arguments than that fit in no message.
-                let function_argument = argument.and_then(|argument| argument.try_into().ok());
-                let error = Some(FunctionError { text, function_argument });
-                CallFunctionResponse { result: None, error }
-            }
-        }
-    }
-
-    fn try_call(&self, request: &CallFunctionRequest) -> Result<DynamicValue, Fault> {
-        let function = self.0.provider.functions.get(&*request.name).ok_or_else(|| Fault {
-            text: format!("the provider has no function {:?}", request.name),
-            argument: None,
-        })?;
-        let signature = &function.signature;
-        let (given, wanted) = (request.arguments.len(), signature.parameters.len());
-        if given < wanted || (given > wanted && signature.variadic.is_none()) {
-            let text = format!("{given} arguments were given, and {wanted} are wanted");
-            return Err(Fault { text, argument: None });
-        }
-        let parameters = signature.parameters.iter().chain(signature.variadic.iter().cycle());
-        let mut arguments = Vec::with_capacity(given);
-        let mut is_open = false;
-        for (at, (value, parameter)) in request.arguments.iter().zip(parameters).enumerate() {
-            let value = argument(at, value, parameter)?;
-            is_open |= !parameter.allows_unknown && !value.is_wholly_known();
-            arguments.push(value);
-        }
-        let result = if is_open { Value::unknown() } else { (function.call)(&arguments)? };
-        encode(&result, &signature.returns).map_err(|problems| fault(&problems, None))
-    }
-}
-
-fn argument(at: usize, value: &DynamicValue, parameter: &Parameter) -> Result<Value, Fault> {
-    let value =
-        decode(Some(value), &parameter.ty).map_err(|problems| fault(&problems, Some(at)))?;
-    if value.is_null() && !parameter.allows_null {
-        let text = format!("{:?} must not be null", parameter.name);
-        return Err(Fault { text, argument: Some(at) });
-    }
-    Ok(value)
-}
-
-/// A function's answer has room for a text only.
-fn fault(problems: &Problems, argument: Option<usize>) -> Fault {
-    let texts = problems.0.iter().map(|problem| format!("{}: {}", problem.summary, problem.detail));
-    Fault { text: texts.collect::<Vec<_>>().join("\n"), argument }
 }
 
 /// A state as hosts keep it.

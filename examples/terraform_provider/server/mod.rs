@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `services` | the services of protocol 5 and 6, method by method, onto one server |
 //! | `handlers` | what each method does: finds who is asked, reads, asks, writes |
+//! | `calls` | the same for functions |
 //! | `wire` | values and problems, from and to messages |
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::tfplugin::schema::Function;
 use crate::tfplugin::schema::ProviderSchema;
 use crate::tfplugin::schema::Schema;
 
+mod calls;
 mod handlers;
 mod services;
 #[cfg(test)]
