@@ -5,20 +5,27 @@
 //! a schema implies. Where the schema leaves the type open ([`Type::Dynamic`]), the value
 //! brings it ([`Value::Dynamic`]).
 
+mod decimal;
+mod dynamic;
 mod error;
 mod json;
 mod msgpack;
 mod number;
 mod path;
+mod reader;
 mod refinement;
+mod text;
 mod types;
 mod value;
+mod writer;
 
 pub use error::DecodeError;
 pub use error::DecodeProblem;
 pub use error::EncodeError;
 pub use error::EncodeProblem;
+pub use error::Inside;
 pub use error::TypeError;
+pub use json::json_kind;
 pub use number::Number;
 pub use number::ParseNumberError;
 pub use path::Path;
