@@ -2,34 +2,44 @@
 //! version 5 and 6 of their protocol, and hosts that are built on Trunkline, in its own
 //! dialect.
 //!
-//! Under OpenTofu, with the configuration in `demo/`; `dev.tfrc` names the folder of the
-//! binary as that of the provider:
+//! # Under OpenTofu or Terraform
+//!
+//! With the configuration in `demo/`, and the program where a mirror in the file system has
+//! it (on other machines than this, the last folder has another name):
 //!
 //! ```text
 //! cargo build --example terraform_provider
-//! cat > dev.tfrc <<END
+//! folder=$PWD/target/mirror/example.com/trunkline/notebook/1.0.0/linux_amd64
+//! mkdir -p $folder
+//! cp target/debug/examples/terraform_provider $folder/terraform-provider-notebook_v1.0.0
+//! cat > target/mirror/tofu.rc <<END
 //! provider_installation {
-//!   dev_overrides { "trunkline/notebook" = "$PWD/target/debug/examples" }
-//!   direct {}
+//!   filesystem_mirror { path = "$PWD/target/mirror" }
 //! }
 //! END
-//! export TF_CLI_CONFIG_FILE=$PWD/dev.tfrc
-//! tofu -chdir=examples/terraform_provider/demo apply
+//! export TF_CLI_CONFIG_FILE=$PWD/target/mirror/tofu.rc
+//! cd examples/terraform_provider/demo
+//! tofu init
+//! tofu apply
+//! tofu plan -detailed-exitcode    # ends with 0: there is nothing to change
+//! tofu destroy
 //! ```
 //!
-//! For that the program must be called `terraform-provider-notebook`: link or copy it. To have
-//! it installed by `tofu init`, put it where a mirror in the file system has it,
-//! `FOLDER/registry.opentofu.org/trunkline/notebook/1.0.0/linux_amd64/`, and write
-//! `filesystem_mirror { path = "FOLDER" }` in place of `dev_overrides`.
+//! A development override is quicker to change, and knows no `init`: the program is called
+//! `terraform-provider-notebook`, and in place of the mirror is
+//! `dev_overrides { "example.com/trunkline/notebook" = "FOLDER" }` and `direct {}`.
 //!
-//! Under a host of Trunkline, the command-line program `terraform` in the next folder:
+//! With `--debug` it serves by itself, in a debugger say, whatever run has the variable that
+//! it prints. `NOTEBOOK_PROTOCOL=5` holds it to version 5 of the protocol, where attributes
+//! have no attributes of their own: `author` is one object there.
+//!
+//! # Under a host that is built on Trunkline
+//!
+//! The same program, in Trunkline's own dialect. The example `terraform` is such a host:
 //!
 //! ```text
 //! cargo run --example terraform -- --help
 //! ```
-//!
-//! In a debugger, or for a second run of `tofu` that is to use the same process, start it with
-//! `--debug`, and set the variable that it prints.
 //!
 //! # Where the notes are
 //!
@@ -74,7 +84,7 @@ mod tfplugin;
 
 /// What configurations call the provider: the host of the registry is whichever is the
 /// default of the program that reads them.
-const ADDRESS: &str = "trunkline/notebook";
+const ADDRESS: &str = "example.com/trunkline/notebook";
 
 /// Holds the provider to one version of the protocol: `5` or `6`.
 const PROTOCOL: &str = "NOTEBOOK_PROTOCOL";
@@ -148,13 +158,13 @@ fn services(host: HostHandle) -> Offers {
 /// Serves without a host, which here means without an offer of versions: the highest is
 /// spoken.
 async fn debug(versions: &[u32]) -> ExitCode {
-    let highest = versions.iter().rev().take(1).copied().collect::<Vec<_>>();
+    let highest = versions.last().map_or(versions, std::slice::from_ref);
     let ready = |reattach: &Reattach| {
         if let Err(error) = announce(reattach) {
             eprintln!("terraform-provider-notebook: cannot say where it listens: {error}");
         }
     };
-    match plugin(&highest).serve_standalone(services, ready).await {
+    match plugin(highest).serve_standalone(services, ready).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("terraform-provider-notebook: {error}");

@@ -11,14 +11,13 @@
 //! | `place` | where they are kept: with the host, or in a file |
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use trunkline::plugin::HostHandle;
 
 use crate::notebook::data_source::Listing;
 use crate::notebook::place::Notebook;
+use crate::notebook::place::Place;
 use crate::notebook::resource::NoteResource;
-use crate::server::Configuration;
 use crate::server::DataSource;
 use crate::server::Provider;
 use crate::server::Resource;
@@ -33,12 +32,11 @@ mod schema;
 
 /// The provider, for this host.
 pub fn provider(host: HostHandle) -> Provider {
-    let notebook = Arc::new(Notebook::new(host));
+    let notebook = Notebook::default();
     let note: Box<dyn Resource> = Box::new(NoteResource::new(notebook.clone()));
     let notes: Box<dyn DataSource> = Box::new(Listing::new(notebook.clone()));
-    let configuration: Box<dyn Configuration> = Box::new(notebook);
     Provider {
-        configuration,
+        configuration: Box::new(Place::new(host, notebook)),
         resources: BTreeMap::from([(schema::NOTE, note)]),
         data_sources: BTreeMap::from([(schema::NOTES, notes)]),
         functions: BTreeMap::from([

@@ -64,7 +64,7 @@ pub enum NotesError {
     /// It cannot be read by this version of the provider.
     #[error("the note that is kept under {key} cannot be read")]
     Unreadable { key: String, source: UpgradeError },
-    /// This program is at fault.
+    /// Something in it is not known, or does not fit.
     #[error("the note cannot be written as JSON")]
     Unwritable(#[from] EncodeError),
 }
@@ -150,25 +150,25 @@ impl NotesError {
 /// For the user: what happened, and what to do.
 impl From<NotesError> for Diagnostic {
     fn from(error: NotesError) -> Self {
-        let NotesError::Store(error) = error else {
-            let summary = "A note cannot be read or written by this version of the provider";
-            let detail = format!(
-                "{}. Use the version of the provider that has written it, or remove it.",
-                causes(&error)
-            );
-            return Self::error(summary, detail);
+        let error = match error {
+            NotesError::Store(error) => error,
+            NotesError::Unwritable(error) => {
+                let detail =
+                    format!("{error}. This is a bug of the program that runs the provider.");
+                return Self::error("The note cannot be kept", detail).at(error.path);
+            }
+            NotesError::NotANote { .. } | NotesError::Unreadable { .. } => {
+                let detail = format!(
+                    "{}. Use the version of the provider that has written it, or remove it.",
+                    causes(&error)
+                );
+                return Self::error("A note that is kept cannot be read", detail);
+            }
         };
         let why = causes(&error);
         let (summary, advice) = match &error {
-            StateError::Conflict { current: Some(_) } => (
-                "The note has been changed by somebody else",
-                "It was changed after it was last read here. Plan again, to see what would be \
-                 done now.",
-            ),
-            StateError::Conflict { current: None } => (
-                "The note has been removed by somebody else",
-                "It was removed after it was last read here. Plan again, to make it anew.",
-            ),
+            StateError::Conflict { current: Some(_) } => return changed(),
+            StateError::Conflict { current: None } => return removed(),
             StateError::ValueTooLarge { .. } => {
                 let path = note::attribute("body");
                 let advice = format!("Shorten its body, or make two of it: {why}.");
@@ -194,18 +194,84 @@ impl From<NotesError> for Diagnostic {
     }
 }
 
+/// A note is not what it was when it was last read.
+pub fn changed() -> Diagnostic {
+    let detail = "It was changed after it was last read here. Plan again, to see what would be \
+                  done now.";
+    Diagnostic::error("The note has been changed by somebody else", detail)
+}
+
+/// A note that was to be changed is gone.
+pub fn removed() -> Diagnostic {
+    let detail = "It was removed after it was last read here. Plan again, to make it anew.";
+    Diagnostic::error("The note has been removed by somebody else", detail)
+}
+
 /// An error with all that caused it, in one line.
 pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let error_text = match error.downcast_ref::<Status>() {
+        let next = match error.downcast_ref::<Status>() {
             // It would show itself at length.
             Some(status) => status.message().to_owned(),
             None => error.to_string(),
         };
-        text = format!("{text}: {error_text}");
+        // A status says what its cause says.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use trunkline::services::state::MemoryStore;
+    use trunkline::services::state::StateService;
+
+    use super::*;
+
+    /// A store with one value under the key of a note.
+    async fn holding(value: &str) -> Notes {
+        let service = StateService::new(Arc::new(MemoryStore::new()), "notebook");
+        State::new(service.clone()).put(key("a"), value.to_owned()).await.expect("room");
+        Notes::new(service)
+    }
+
+    #[tokio::test]
+    async fn a_note_that_an_older_provider_has_kept_is_read() {
+        let notes = holding(r#"{"schema": 0, "note": {"id": "a", "name": "old"}}"#).await;
+        let kept = notes.get("a").await.expect("readable").expect("there");
+        assert_eq!(kept.note.get("title"), &"old".into());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_note_is_told_with_its_key() {
+        for value in ["", "[]", r#"{"schema": 9, "note": {}}"#, r#"{"schema": 1, "note": 1}"#] {
+            let notes = holding(value).await;
+            let problem = Diagnostic::from(notes.get("a").await.expect_err(value));
+            assert_eq!(problem.summary, "A note that is kept cannot be read", "{value}");
+            assert!(problem.detail.contains("note/a"), "{}", problem.detail);
+            assert!(notes.all().try_next().await.is_err(), "{value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_note_that_is_gone_is_removed_all_the_same() {
+        let notes = holding("").await;
+        notes.delete("b", Version::FIRST).await.expect("nothing to do");
+        let other = Version::FIRST.next().expect("a version");
+        assert!(notes.delete("a", other).await.is_err());
+    }
+
+    #[test]
+    fn a_cause_that_says_the_same_is_said_once() {
+        let status = Status::new(tonic::Code::PermissionDenied, "not granted");
+        let causes = causes(&StateError::NotOffered(status));
+        assert_eq!(causes, "the host does not offer this: not granted");
+    }
 }

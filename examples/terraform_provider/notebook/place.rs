@@ -42,10 +42,14 @@ const NAMESPACE: &str = "notebook";
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The notes, once the provider is configured.
-pub struct Notebook {
+/// The notes, once the provider is configured. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Notebook(Arc<Mutex<Option<Open>>>);
+
+/// The provider's configuration, which opens the notebook.
+pub struct Place {
     host: HostHandle,
-    open: Mutex<Option<Open>>,
+    notebook: Notebook,
 }
 
 struct Open {
@@ -68,22 +72,30 @@ enum OpenError {
 }
 
 impl Notebook {
-    pub fn new(host: HostHandle) -> Self {
-        Self { host, open: Mutex::new(None) }
+    /// A notebook that is open.
+    #[cfg(test)]
+    pub fn of(notes: Notes) -> Self {
+        Self(Arc::new(Mutex::new(Some(Open { file: None, notes }))))
     }
 
     /// The notes.
     pub async fn notes(&self) -> Result<Notes, Problems> {
-        let open = self.open.lock().await;
+        let open = self.0.lock().await;
         open.as_ref().map(|open| open.notes.clone()).ok_or_else(|| {
             let detail = "This is a bug of the program that runs the provider: it has to \
                           configure the provider first.";
             Diagnostic::error("The provider is not configured", detail).into()
         })
     }
+}
+
+impl Place {
+    pub fn new(host: HostHandle, notebook: Notebook) -> Self {
+        Self { host, notebook }
+    }
 
     async fn open(&self, configured: Option<&str>) -> Result<(), OpenError> {
-        let mut open = self.open.lock().await;
+        let mut open = self.notebook.0.lock().await;
         let file = match configured {
             Some(path) => PathBuf::from(path),
             None => match self.host.open(StateService::NAME) {
@@ -130,7 +142,7 @@ async fn open_file(path: &Path) -> Result<RedbStore, StoreError> {
 }
 
 #[tonic::async_trait]
-impl Configuration for Arc<Notebook> {
+impl Configuration for Place {
     fn schema(&self) -> Schema {
         schema::provider()
     }

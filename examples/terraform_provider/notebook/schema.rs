@@ -46,13 +46,18 @@ pub fn note() -> Schema {
     let tags = "What to find it by: names and values.";
     let secret = "Is not shown. It stands in the state and in the notebook as it is.";
     let checksum = "The SHA-256 of the body, in hexadecimal digits; null without a body.";
+    let author = Attribute {
+        optional: true,
+        description: text("Who wrote the note."),
+        ..Attribute::with_nested(author())
+    };
     let attributes = attributes([
         ("id", computed(Type::String, "What the note is known by; `import` takes it.")),
         ("title", required(Type::String, "One line. Another title makes another note.")),
         ("body", optional(Type::String, "The text.")),
         ("tags", optional(Type::map(Type::String), tags)),
         ("secret", Attribute { sensitive: true, ..optional(Type::String, secret) }),
-        ("author", Attribute { optional: true, ..Attribute::with_nested(author()) }),
+        ("author", author),
         ("revision", computed(Type::Number, "How often it has been written.")),
         ("checksum", computed(Type::String, checksum)),
     ]);
@@ -69,8 +74,8 @@ pub fn note() -> Schema {
 
 fn author() -> Nested {
     let attributes = attributes([
-        ("name", required(Type::String, "Who wrote the note.")),
-        ("email", optional(Type::String, "Where to reach whoever wrote it.")),
+        ("name", required(Type::String, "What to call the author.")),
+        ("email", optional(Type::String, "Where to reach the author.")),
     ]);
     Nested { nesting: Nesting::Single, attributes }
 }

@@ -5,7 +5,6 @@ use serde_json::Value as Json;
 
 use crate::server::Change;
 use crate::server::DataSource;
-use crate::server::Instance;
 use crate::server::Problems;
 use crate::server::Resource;
 use crate::server::Server;
@@ -206,11 +205,10 @@ impl Server {
                 ..ReadResourceResponse::default()
             });
         }
-        let read = resource.read(Instance { state, private: request.private });
-        let Instance { state, private } = self.0.running.unless_stopped(read).await?;
+        let read = self.0.running.unless_stopped(resource.read(state)).await?;
         Ok(ReadResourceResponse {
-            new_state: Some(encode(&state, &ty)?),
-            private,
+            new_state: Some(encode(&read, &ty)?),
+            private: request.private,
             ..ReadResourceResponse::default()
         })
     }
@@ -224,12 +222,11 @@ impl Server {
             let plan = resource.plan(Change {
                 prior: decode_object(request.prior_state.as_ref(), &ty)?,
                 planned: decode_object(request.proposed_new_state.as_ref(), &ty)?,
-                private: request.prior_private,
             })?;
             Ok(PlanResourceChangeResponse {
                 planned_state: Some(encode(&plan.planned, &ty)?),
                 requires_replace: plan.requires_replace.iter().map(AttributePath::from).collect(),
-                planned_private: plan.private,
+                planned_private: request.prior_private,
                 ..PlanResourceChangeResponse::default()
             })
         };
@@ -258,12 +255,10 @@ impl Server {
         let change = Change {
             prior: decode_object(request.prior_state.as_ref(), &ty)?,
             planned: decode_object(request.planned_state.as_ref(), &ty)?,
-            private: request.planned_private,
         };
-        let Instance { state, private } = resource.apply(change).await?;
         Ok(ApplyResourceChangeResponse {
-            new_state: Some(encode(&state, &ty)?),
-            private,
+            new_state: Some(encode(&resource.apply(change).await?, &ty)?),
+            private: request.planned_private,
             ..ApplyResourceChangeResponse::default()
         })
     }
@@ -280,13 +275,11 @@ impl Server {
         request: ImportResourceStateRequest,
     ) -> Result<ImportResourceStateResponse, Problems> {
         let (resource, ty) = self.resource(&request.type_name)?;
-        let import = resource.import(&request.id);
-        let Instance { state, private } = self.0.running.unless_stopped(import).await?;
+        let found = self.0.running.unless_stopped(resource.import(&request.id)).await?;
         let imported = import_resource_state_response::ImportedResource {
+            state: Some(encode(&found, &ty)?),
             type_name: request.type_name,
-            state: Some(encode(&state, &ty)?),
-            private,
-            identity: None,
+            ..import_resource_state_response::ImportedResource::default()
         };
         Ok(ImportResourceStateResponse {
             imported_resources: vec![imported],

@@ -12,7 +12,6 @@ use std::future::Future;
 use std::mem;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +62,7 @@ pub trait Configuration: Send + Sync {
     async fn configure(&self, config: &Value) -> Result<(), Problems>;
 }
 
-/// A type of resource.
+/// A type of resource. What the protocol lets a provider keep beside a state, none needs here.
 #[tonic::async_trait]
 pub trait Resource: Send + Sync {
     fn schema(&self) -> Schema;
@@ -77,15 +76,15 @@ pub trait Resource: Send + Sync {
     /// What the change will lead to. Changes nothing.
     fn plan(&self, change: Change) -> Result<Plan, Problems>;
 
-    /// What is there now; null if it is gone.
-    async fn read(&self, current: Instance) -> Result<Instance, Problems>;
+    /// What is there now of what was there; null if it is gone.
+    async fn read(&self, state: Value) -> Result<Value, Problems>;
 
     /// Makes the change. If it fails, what was there before is there still. It is not cut
     /// off when the host asks to stop.
-    async fn apply(&self, change: Change) -> Result<Instance, Problems>;
+    async fn apply(&self, change: Change) -> Result<Value, Problems>;
 
     /// Finds what is there already, by the id that the user gives.
-    async fn import(&self, id: &str) -> Result<Instance, Problems>;
+    async fn import(&self, id: &str) -> Result<Value, Problems>;
 }
 
 /// A type of data source.
@@ -100,15 +99,6 @@ pub trait DataSource: Send + Sync {
     async fn read(&self, config: Value) -> Result<Value, Problems>;
 }
 
-/// A resource as the host keeps it.
-#[derive(Clone, Debug)]
-pub struct Instance {
-    /// Null: there is none.
-    pub state: Value,
-    /// What the provider keeps beside it, which the user does not see.
-    pub private: Bytes,
-}
-
 /// From one state of a resource to another.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -116,7 +106,6 @@ pub struct Change {
     pub prior: Value,
     /// What it is to be, as the host proposes or as was planned. Null: it is to be destroyed.
     pub planned: Value,
-    pub private: Bytes,
 }
 
 /// What a change will lead to.
@@ -125,8 +114,6 @@ pub struct Plan {
     pub planned: Value,
     /// What cannot be changed in place.
     pub requires_replace: Vec<Path>,
-    /// Handed to whoever applies it.
-    pub private: Bytes,
 }
 
 /// A function of the provider. It needs no configuration.
@@ -161,8 +148,6 @@ impl Server {
             resources: schemas(&provider.resources, |resource| resource.schema()),
             data_sources: schemas(&provider.data_sources, |source| source.schema()),
             functions: schemas(&provider.functions, |function| function.signature.clone()),
-            // A destruction is held against the private data of its plan.
-            plan_destroy: true,
             // No method needs the schema to have been asked for.
             is_optional: true,
             ..ProviderSchema::default()

@@ -64,20 +64,20 @@ impl Resource for Stubborn {
         Err(problem())
     }
 
-    fn plan(&self, change: Change) -> Result<Plan, Problems> {
+    fn plan(&self, _: Change) -> Result<Plan, Problems> {
         // Not what the schema says.
-        Ok(Plan { planned: 1.into(), requires_replace: Vec::new(), private: change.private })
+        Ok(Plan { planned: 1.into(), requires_replace: Vec::new() })
     }
 
-    async fn read(&self, _: Instance) -> Result<Instance, Problems> {
+    async fn read(&self, _: Value) -> Result<Value, Problems> {
         std::future::pending().await
     }
 
-    async fn apply(&self, _: Change) -> Result<Instance, Problems> {
+    async fn apply(&self, _: Change) -> Result<Value, Problems> {
         Err(problem())
     }
 
-    async fn import(&self, _: &str) -> Result<Instance, Problems> {
+    async fn import(&self, _: &str) -> Result<Value, Problems> {
         Err(problem())
     }
 }
