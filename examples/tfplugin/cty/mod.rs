@@ -5,14 +5,18 @@
 //! a schema implies. Where the schema leaves the type open ([`Type::Dynamic`]), the value
 //! brings it ([`Value::Dynamic`]).
 
+mod decimal;
 mod error;
 mod json;
 mod msgpack;
 mod number;
 mod path;
+mod reader;
 mod refinement;
+mod text;
 mod types;
 mod value;
+mod writer;
 
 pub use error::DecodeError;
 pub use error::DecodeProblem;
