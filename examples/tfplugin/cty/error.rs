@@ -1,5 +1,8 @@
 //! What can be wrong with types and with encoded values.
 
+use std::error::Error;
+use std::fmt;
+
 use thiserror::Error;
 
 use super::DEPTH_LIMIT;
@@ -24,13 +27,24 @@ pub enum TypeError {
 }
 
 /// An encoded value that does not fit its type: who sent or wrote it is at fault.
-#[derive(Debug, Error)]
-#[error("the value{path} {problem}")]
+#[derive(Debug)]
 pub struct DecodeError {
     /// Where in the value. Elements of a set are counted here, in the order they came in.
     pub path: Path,
-    #[source]
     pub problem: DecodeProblem,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the value{} {}", self.path, self.problem)
+    }
+}
+
+/// Its cause is what lies behind the problem: the problem itself is in its message.
+impl Error for DecodeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.problem.source()
+    }
 }
 
 /// What is wrong there.
@@ -80,7 +94,6 @@ pub enum DecodeProblem {
 pub struct EncodeError {
     /// Where in the value.
     pub path: Path,
-    #[source]
     pub problem: EncodeProblem,
 }
 

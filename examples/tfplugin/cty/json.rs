@@ -111,9 +111,9 @@ fn decode(json: &Json, ty: &Type, dialect: Dialect, depth: usize) -> Result<Valu
     }
 }
 
-fn decode_elements<'t>(
+fn decode_elements(
     elements: &[Json],
-    types: &mut dyn Iterator<Item = &'t Type>,
+    types: &mut dyn Iterator<Item = &Type>,
     dialect: Dialect,
     depth: usize,
 ) -> Result<Vec<Value>, DecodeError> {
@@ -225,15 +225,19 @@ fn with_type(json: &Json, depth: usize) -> Result<Value, DecodeError> {
 }
 
 const fn kinds(expected: &'static str, found: &Json) -> DecodeProblem {
-    let found = match found {
+    DecodeProblem::Kind { expected, found: json_kind(found) }
+}
+
+/// What it is, in two words.
+pub const fn json_kind(json: &Json) -> &'static str {
+    match json {
         Json::Null => "null",
         Json::Bool(_) => "a bool",
         Json::Number(_) => "a number",
         Json::String(_) => "a string",
         Json::Array(_) => "an array",
         Json::Object(_) => "an object",
-    };
-    DecodeProblem::Kind { expected, found }
+    }
 }
 
 fn encode(value: &Value, ty: &Type, depth: usize) -> Result<Json, EncodeError> {
@@ -283,9 +287,9 @@ fn encode(value: &Value, ty: &Type, depth: usize) -> Result<Json, EncodeError> {
     }
 }
 
-fn encode_elements<'t>(
+fn encode_elements(
     elements: &[Value],
-    types: &mut dyn Iterator<Item = &'t Type>,
+    types: &mut dyn Iterator<Item = &Type>,
     depth: usize,
 ) -> Result<Json, EncodeError> {
     let encoded = elements.iter().zip(types).enumerate().map(|(index, (element, ty))| {

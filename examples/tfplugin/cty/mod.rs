@@ -6,6 +6,7 @@
 //! brings it ([`Value::Dynamic`]).
 
 mod decimal;
+mod dynamic;
 mod error;
 mod json;
 mod msgpack;
@@ -22,7 +23,9 @@ pub use error::DecodeError;
 pub use error::DecodeProblem;
 pub use error::EncodeError;
 pub use error::EncodeProblem;
+pub use error::Inside;
 pub use error::TypeError;
+pub use json::json_kind;
 pub use number::Number;
 pub use number::ParseNumberError;
 pub use path::Path;

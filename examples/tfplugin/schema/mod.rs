@@ -1,16 +1,25 @@
 //! What values look like, the same for both versions of the protocol.
 
+mod configuration;
+mod from_wire;
+mod implied;
+mod sensitive;
+mod to_wire;
+mod version5;
+
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 
 use thiserror::Error;
 
-use super::cty::DecodeError;
 use super::cty::Path;
 use super::cty::Type;
-use super::cty::Value;
+use super::cty::TypeError;
 use super::diagnostic::Diagnostic;
-use super::wire::tfplugin5;
-use super::wire::tfplugin6;
+
+#[cfg(test)]
+mod tests;
 
 /// All that a provider has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,11 +145,72 @@ pub struct Parameter {
     pub description: Description,
 }
 
-/// A provider's schema that makes no sense, or a schema that a version cannot express.
+/// A provider's schema that makes no sense, or that version 5 cannot express: the provider
+/// is at fault.
+#[derive(Debug)]
+pub struct SchemaError {
+    /// Of what it is the schema.
+    pub place: Place,
+    /// Where in it.
+    pub path: Path,
+    pub problem: SchemaProblem,
+}
+
+/// What of a provider has a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Provider,
+    ProviderMeta,
+    Resource(String),
+    DataSource(String),
+    EphemeralResource(String),
+    Function(String),
+}
+
+/// What is wrong with a schema.
 #[derive(Debug, Error)]
-pub enum SchemaError {
-    #[error("the provider sent no schema of its configuration")]
-    NoProvider,
+pub enum SchemaProblem {
+    #[error("is missing")]
+    Missing,
+    #[error("has {0:?} twice")]
+    Duplicate(String),
+    #[error("has a type that is none")]
+    Type(#[source] TypeError),
+    #[error("has neither a type nor attributes of its own")]
+    NoType,
+    #[error("has both a type and attributes of its own")]
+    TwoTypes,
+    #[error("has the nesting {0}, which does not exist")]
+    Nesting(i32),
+    #[error("has attributes of its own, which version 5 of the protocol does not know")]
+    NestedAttributes,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider => f.write_str("the provider's configuration"),
+            Self::ProviderMeta => f.write_str("what modules tell the provider"),
+            Self::Resource(name) => write!(f, "the resource {name}"),
+            Self::DataSource(name) => write!(f, "the data source {name}"),
+            Self::EphemeralResource(name) => write!(f, "the ephemeral resource {name}"),
+            Self::Function(name) => write!(f, "the function {name}"),
+        }
+    }
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, path, problem } = self;
+        write!(f, "the schema of {place} makes no sense: it{path} {problem}")
+    }
+}
+
+/// Its cause is what lies behind the problem: the problem itself is in its message.
+impl Error for SchemaError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.problem.source()
+    }
 }
 
 impl Attribute {
@@ -167,94 +237,10 @@ impl Attribute {
     }
 }
 
-impl Nested {
-    /// The type of its values.
-    #[must_use]
-    pub fn implied_type(&self) -> Type {
-        unimplemented!()
-    }
-}
-
 impl NestedBlock {
     /// Any number of blocks, as far as the nesting allows.
     #[must_use]
     pub const fn new(nesting: Nesting, block: Block) -> Self {
         Self { nesting, block, min_items: 0, max_items: 0 }
-    }
-
-    /// The type of its values: [`Type::Dynamic`] for lists and maps of blocks in which the
-    /// schema leaves a type open.
-    #[must_use]
-    pub fn implied_type(&self) -> Type {
-        unimplemented!()
-    }
-
-    /// What a configuration is without such a block.
-    #[must_use]
-    pub fn empty(&self) -> Value {
-        unimplemented!()
-    }
-}
-
-impl Block {
-    /// The type of its values: an object.
-    #[must_use]
-    pub fn implied_type(&self) -> Type {
-        unimplemented!()
-    }
-
-    /// What a configuration without anything in it is: attributes are null, and absent
-    /// blocks are empty collections, or null if there can be only one.
-    #[must_use]
-    pub fn empty(&self) -> Value {
-        unimplemented!()
-    }
-
-    /// Reads a configuration as people write it, see [`Value::from_json`]. Blocks that are
-    /// absent are what [`empty`](Self::empty) has in their place, at every depth.
-    ///
-    /// # Errors
-    ///
-    /// What does not fit the schema's types, where and why.
-    pub fn from_json(&self, _json: &serde_json::Value) -> Result<Value, DecodeError> {
-        unimplemented!()
-    }
-
-    /// Where a value has what is not to be shown: attributes that are sensitive or
-    /// write-only, at every depth, also those that are null.
-    #[must_use]
-    pub fn sensitive_paths(&self, _value: &Value) -> Vec<Path> {
-        unimplemented!()
-    }
-}
-
-impl TryFrom<tfplugin5::GetSchemaResponse> for ProviderSchema {
-    type Error = SchemaError;
-
-    fn try_from(_response: tfplugin5::GetSchemaResponse) -> Result<Self, SchemaError> {
-        unimplemented!()
-    }
-}
-
-impl TryFrom<tfplugin6::GetSchemaResponse> for ProviderSchema {
-    type Error = SchemaError;
-
-    fn try_from(_response: tfplugin6::GetSchemaResponse) -> Result<Self, SchemaError> {
-        unimplemented!()
-    }
-}
-
-impl From<&ProviderSchema> for tfplugin6::GetSchemaResponse {
-    fn from(_schema: &ProviderSchema) -> Self {
-        unimplemented!()
-    }
-}
-
-/// Fails if an attribute has attributes of its own, which version 5 cannot say.
-impl TryFrom<&ProviderSchema> for tfplugin5::GetSchemaResponse {
-    type Error = SchemaError;
-
-    fn try_from(_schema: &ProviderSchema) -> Result<Self, SchemaError> {
-        unimplemented!()
     }
 }
