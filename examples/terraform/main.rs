@@ -19,7 +19,7 @@ use crate::output::Output;
 use crate::provider::Provider;
 use crate::render::Style;
 use crate::report::Report;
-use crate::report::explain;
+use crate::report::sentence;
 use crate::session::Session;
 
 mod change;
@@ -84,7 +84,7 @@ async fn run(options: Options, last_words: LastWords) -> u8 {
             Options::command().error(ErrorKind::MissingRequiredArgument, error).exit()
         }
         Err(error) => {
-            report.fail("", "Failed to find the provider", explain(&error));
+            report.fail("", "Failed to find the provider", sentence(&error));
             output.finish(&report);
             return FAILURE;
         }

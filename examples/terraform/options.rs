@@ -160,7 +160,7 @@ pub enum Command {
         function: String,
         /// The arguments, each a value in JSON; where the function wants a string, also just
         /// its text
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_negative_numbers = true)]
         arguments: Vec<String>,
         /// Makes an argument unknown, by its position from 0, as if it came from something
         /// that does not exist yet

@@ -79,6 +79,13 @@ pub fn explain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// The same, as sentences begin.
+pub fn sentence(error: &(dyn Error + 'static)) -> String {
+    let said = explain(error);
+    let mut rest = said.chars();
+    rest.next().into_iter().flat_map(char::to_uppercase).chain(rest).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +109,6 @@ mod tests {
         #[derive(Debug, thiserror::Error)]
         #[error("the state cannot be read")]
         struct Outer(#[source] std::io::Error);
-        assert_eq!(explain(&Outer(error)), "the state cannot be read\n  because: no such file");
+        assert_eq!(sentence(&Outer(error)), "The state cannot be read\n  because: no such file");
     }
 }

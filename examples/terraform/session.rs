@@ -15,7 +15,7 @@ use crate::provider::IdentitySchema;
 use crate::provider::Provider;
 use crate::report::Failed;
 use crate::report::Report;
-use crate::report::explain;
+use crate::report::sentence;
 use crate::resource::Object;
 use crate::resource::Resource;
 use crate::state::Kept;
@@ -109,12 +109,13 @@ impl<'a> Session<'a> {
     pub fn load(&mut self, file: &StateFile, resource: &Resource) -> Result<Option<Kept>, Failed> {
         let Resource { address, kind, .. } = resource;
         let kept = file.load().map_err(|error| {
-            self.report.fail(address, "Failed to read the state", explain(&error))
+            self.report.fail(address, "Failed to read the state", sentence(&error))
         })?;
         let Some(kept) = kept else { return Ok(None) };
         if kept.kind != *kind {
             let path = file.path().display();
-            let detail = format!("{path} keeps a {}, and no {kind}.", kept.kind);
+            let detail =
+                format!("{path} keeps a resource of the type {}, not of {kind}.", kept.kind);
             return Err(self.report.fail(address, "The state is of something else", detail));
         }
         let ours = &self.provider.address;
@@ -138,18 +139,18 @@ impl<'a> Session<'a> {
         let address = &resource.address;
         let Some(object) = object else {
             return file.remove().map_err(|error| {
-                let detail = format!("{address} is not there any more. {}", explain(&error));
+                let detail = format!("{address} is not there any more. {}", sentence(&error));
                 self.report.fail(address, "Failed to remove the state", detail)
             });
         };
         let kept = Kept::new(&self.provider.address, resource, object).map_err(|error| {
-            self.report.fail(address, "Failed to write the state", explain(&error))
+            self.report.fail(address, "Failed to write the state", sentence(&error))
         })?;
         let Err(error) = file.write(&kept) else { return Ok(()) };
         let detail = format!(
-            "{}\n\nWhat was to be written is on standard output instead: save it as {}. Without \
-             it nobody knows what there is of {address}.",
-            explain(&error),
+            "{}\n\nWhat was to be written is printed instead, in a document as `unsaved_state`: \
+             save it as {}. Without it nobody knows what there is of {address}.",
+            sentence(&error),
             file.path().display()
         );
         self.report.add(address, Diagnostic::error("Failed to write the state", detail));
@@ -169,7 +170,7 @@ impl<'a> Session<'a> {
         match file.check_writable() {
             Ok(()) => Ok(file),
             Err(error) => {
-                let detail = format!("Nothing was done. {}", explain(&error));
+                let detail = format!("Nothing was done. {}", sentence(&error));
                 Err(self.report.fail(subject, "Failed to write the state", detail))
             }
         }

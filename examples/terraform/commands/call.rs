@@ -88,11 +88,11 @@ fn read<'a>(
     let Function { parameters, variadic, .. } = function;
     let (wanted, got) = (parameters.len(), arguments.len());
     if got < wanted {
-        let detail = format!("The function expects {wanted} arguments, {got} are given.");
+        let detail = format!("Arguments are expected: {wanted}. Given are: {got}.");
         return Err(report.fail(subject, "Not enough function arguments", detail));
     }
     if got > wanted && variadic.is_none() {
-        let detail = format!("The function expects {wanted} arguments, {got} are given.");
+        let detail = format!("Arguments are expected: {wanted}. Given are: {got}.");
         return Err(report.fail(subject, "Too many function arguments", detail));
     }
     if let Some(at) = unknown.iter().find(|at| **at >= got) {

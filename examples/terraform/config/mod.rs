@@ -47,7 +47,10 @@ pub fn read(
     check_names(block, &object, &Path::default(), &mut problems);
     report.take(subject, problems)?;
     let mut value = block.from_json(&Json::Object(object)).map_err(|error| {
-        let diagnostic = Diagnostic::error("Incorrect attribute value type", error.to_string());
+        let diagnostic = Diagnostic::error(
+            "Incorrect attribute value type",
+            format!("The value {}.", error.problem),
+        );
         report.add(subject, diagnostic.at(error.path));
         Failed
     })?;

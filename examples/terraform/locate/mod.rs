@@ -69,7 +69,9 @@ impl LocateError {
 pub fn locate(options: &SourceOptions) -> Result<Located, LocateError> {
     if let Some(program) = &options.provider {
         let address = options.address.clone().unwrap_or_else(|| guess(program));
-        return Ok(Located { address, source: Source::Program(program.clone()) });
+        // A path is meant, also where it is but a name: no program of the PATH.
+        let program = std::path::absolute(program).unwrap_or_else(|_| program.clone());
+        return Ok(Located { address, source: Source::Program(program) });
     }
     if let Some(json) = &options.reattach {
         return running("--reattach", json, options, true)?.ok_or(LocateError::Nothing);

@@ -10,6 +10,7 @@ use crate::provider::Provider;
 use crate::report::Failed;
 use crate::report::Report;
 use crate::report::explain;
+use crate::report::sentence;
 use crate::resource::Object;
 use crate::resource::Resource;
 use crate::tfplugin::cty::Path;
@@ -402,7 +403,7 @@ fn encode(
 ) -> Result<wire::DynamicValue, Failed> {
     match value.to_msgpack(ty) {
         Ok(msgpack) => Ok(wire::DynamicValue { msgpack: msgpack.into(), ..Default::default() }),
-        Err(error) => Err(report.fail(subject, "A value cannot be sent", explain(&error))),
+        Err(error) => Err(report.fail(subject, "A value cannot be sent", sentence(&error))),
     }
 }
 

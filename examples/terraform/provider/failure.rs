@@ -3,6 +3,7 @@
 
 use tonic::Code;
 use tonic::Status;
+use trunkline::EndReason;
 use trunkline::Error;
 use trunkline::Reason;
 use trunkline::host::Exit;
@@ -35,8 +36,11 @@ pub fn diagnostic(method: &str, status: &Status, last_words: &[String]) -> Diagn
 }
 
 fn gone(method: &str, status: &Status, last_words: &[String]) -> Diagnostic {
+    let was_closed =
+        Error::of(status).is_some_and(|error| matches!(error.trunk_end(), Some(EndReason::Closed)));
     let mut detail = match Exit::of(status) {
         Some(exit) => format!("The provider ended ({exit}) before it had answered {method}."),
+        None if was_closed => format!("The provider was killed before it had answered {method}."),
         None => format!("The provider has not answered {method}: {}", status.message()),
     };
     if last_words.is_empty() {

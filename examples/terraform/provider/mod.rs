@@ -17,6 +17,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tonic::Status;
+use tracing::Level;
 use trunkline::goplugin::Handshake;
 use trunkline::host::GoPlugin;
 use trunkline::host::Host;
@@ -32,7 +33,7 @@ use crate::options::SourceOptions;
 use crate::provider::client::UNSAID_VERSION;
 use crate::report::Failed;
 use crate::report::Report;
-use crate::report::explain;
+use crate::report::sentence;
 use crate::tfplugin;
 use crate::tfplugin::diagnostic::Diagnostic;
 use crate::tfplugin::schema::ProviderSchema;
@@ -44,6 +45,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How Terraform's own log is set up, from which providers take their level.
 const LOG_VARIABLE: &str = "TF_LOG";
+
+/// How what every provider logs of its own answers is set up: the errors in them are shown
+/// already, as diagnostics.
+const ANSWERS_LOG_VARIABLE: &str = "TF_LOG_SDK_PROTO";
 
 /// Turns TLS off, whatever its value.
 const NO_TLS_VARIABLE: &str = "TF_DISABLE_PLUGIN_TLS";
@@ -78,7 +83,11 @@ impl Provider {
             Source::Program(program) => {
                 let mut command = PluginCommand::new(program);
                 if env::var_os(LOG_VARIABLE).is_none() {
-                    command = command.env(LOG_VARIABLE, crate::log::level().as_str());
+                    let level = crate::log::level();
+                    command = command.env(LOG_VARIABLE, level.as_str());
+                    if level == Level::WARN {
+                        command = command.env(ANSWERS_LOG_VARIABLE, "OFF");
+                    }
                 }
                 host.launch(&*address.name, command)
             }
@@ -89,7 +98,7 @@ impl Provider {
             GoPlugin::new(handshake(options)).auto_mtls(with_tls).native(!options.no_native);
         let launch = launch.go_plugin(go_plugin).start_timeout(START_TIMEOUT);
         let plugin = launch.start().await.map_err(|error| {
-            report.fail(&subject, "Failed to start the provider", explain(&error))
+            report.fail(&subject, "Failed to start the provider", sentence(&error))
         })?;
         plugin.log().set_level(crate::log::level());
         let version = plugin.version().or(options.protocol).unwrap_or(UNSAID_VERSION);
@@ -97,7 +106,7 @@ impl Provider {
         let client = match Client::of(&plugin, version) {
             Ok(client) => client,
             Err(error) => {
-                let detail = explain(&error);
+                let detail = sentence(&error);
                 plugin.stop().await;
                 return Err(report.fail(&subject, "Failed to reach the provider", detail));
             }
@@ -115,7 +124,7 @@ impl Provider {
         let subject = self.subject();
         let sent = self.call("GetProviderSchema", &subject, Client::get_schema, report).await?;
         let schema = ProviderSchema::try_from(sent)
-            .map_err(|error| report.fail(&subject, "Invalid provider schema", explain(&error)))?;
+            .map_err(|error| report.fail(&subject, "Invalid provider schema", sentence(&error)))?;
         report.take(&subject, schema.diagnostics.clone())?;
         Ok(schema)
     }

@@ -34,7 +34,7 @@ pub fn text(resource: &Resource, change: &Change, style: Style) -> String {
         }
     };
     format!(
-        "\nWhat is to be done, by these signs:\n{sign}\n\n{}\n\n{} {add} to add, {update} to \
+        "\nResource actions are indicated with these symbols:\n{sign}\n\n{}\n\n{} {add} to add, {update} to \
          change, {destroy} to destroy.\n",
         change_text(resource, change, style),
         style.bold("Plan:"),

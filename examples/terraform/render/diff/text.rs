@@ -298,17 +298,10 @@ impl Printer {
         context: Context,
     ) -> String {
         let (null, forces) = (self.null(diff, context), self.forces(diff, context));
-        let lines = |value: Option<&Value>| {
-            let text = value.and_then(Value::as_str).filter(|text| text.contains('\n'));
-            text.map(|text| text.split('\n').map(str::to_owned).collect::<Vec<_>>())
-        };
-        if lines(before).is_some() || lines(after).is_some() {
-            let or_one = |value: Option<&Value>| {
-                lines(value).unwrap_or_else(|| {
-                    value.and_then(Value::as_str).map(str::to_owned).into_iter().collect()
-                })
-            };
-            let lines = self.lines(&or_one(before), &or_one(after), level);
+        let texts = [before, after].map(|value| value.and_then(Value::as_str));
+        if texts.iter().flatten().any(|text| text.contains('\n')) {
+            let [before, after] = lines_of(texts);
+            let lines = self.lines(&before, &after, level);
             let end = self.sign(Mark::Same);
             return format!("<<-EOT{forces}\n{lines}{}{end}EOT{null}", indent(level));
         }
@@ -323,9 +316,9 @@ impl Printer {
     }
 
     /// The lines of a text, and what happens to each.
-    fn lines(&self, before: &[String], after: &[String], level: usize) -> String {
+    fn lines(&self, before: &[&str], after: &[&str], level: usize) -> String {
         let mut text = String::new();
-        let mut add = |mark: Mark, lines: &[String]| {
+        let mut add = |mark: Mark, lines: &[&str]| {
             for line in lines {
                 text.push_str(&format!("{}{}\n", self.line(level, mark), printable(line)));
             }
@@ -347,6 +340,13 @@ impl Printer {
         }
         text
     }
+}
+
+/// Texts as lines. That the last line ends is not shown, unless it is all that changes.
+fn lines_of(texts: [Option<&str>; 2]) -> [Vec<&str>; 2] {
+    let ended = texts.map(|text| text.map(|text| text.strip_suffix('\n').unwrap_or(text)));
+    let texts = if ended[0] == ended[1] && texts[0] != texts[1] { texts } else { ended };
+    texts.map(|text| text.into_iter().flat_map(|text| text.split('\n')).collect())
 }
 
 /// A value that is no collection.
