@@ -1,7 +1,161 @@
 //! Drives Terraform providers.
 
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::CommandFactory;
+use clap::Parser;
+use clap::error::ErrorKind;
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+
+use crate::interrupt::Interrupted;
+use crate::interrupt::Signals;
+use crate::locate::locate;
+use crate::log::LastWords;
+use crate::options::Options;
+use crate::output::Output;
+use crate::provider::Provider;
+use crate::render::Style;
+use crate::report::Report;
+use crate::report::sentence;
+use crate::session::Session;
+
+mod change;
+mod commands;
+mod config;
+mod conform;
+mod interrupt;
+mod locate;
+mod log;
+mod options;
+mod output;
+mod proposed;
+mod provider;
+mod render;
+mod report;
+mod resource;
+mod session;
+mod state;
 #[allow(dead_code, unused_imports, reason = "each of the two programs uses its part")]
 #[path = "../tfplugin/mod.rs"]
 mod tfplugin;
 
-fn main() {}
+/// How long the work may go on when the provider was killed: it has to write files.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// Something failed, or a diagnostic is an error.
+const FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Err(what) = options.check() {
+        Options::command().error(ErrorKind::ArgumentConflict, what).exit();
+    }
+    let last_words = log::start(Style::for_stream(&std::io::stderr()).is_on());
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "there is no runtime");
+            return ExitCode::from(FAILURE);
+        }
+    };
+    let code = runtime.block_on(run(options, last_words));
+    // A thread may still wait for standard input.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn run(options: Options, last_words: LastWords) -> u8 {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be caught");
+            return FAILURE;
+        }
+    };
+    let Options { source, shared, command } = options;
+    let output = Output::new(shared.json);
+    let mut report = Report::default();
+    let located = match locate(&source) {
+        Ok(located) => located,
+        Err(error) if error.is_usage() => {
+            Options::command().error(ErrorKind::MissingRequiredArgument, error).exit()
+        }
+        Err(error) => {
+            report.fail("", "Failed to find the provider", sentence(&error));
+            output.finish(&report);
+            return FAILURE;
+        }
+    };
+    let (interrupt, interrupted) = Interrupted::new();
+    let starting = Provider::start(located, &source, last_words, interrupted.clone(), &mut report);
+    let started = tokio::select! {
+        started = starting => started,
+        // A provider that is about to start has nothing to finish.
+        signal = signals.next() => return signal.exit_code(),
+    };
+    let Ok(provider) = started else {
+        output.finish(&report);
+        return FAILURE;
+    };
+
+    let work = async {
+        let (mut session, ready) =
+            Session::new(&provider, shared, interrupted.clone(), output).await;
+        let result = match ready {
+            Ok(()) => commands::run(&mut session, command).await,
+            Err(failed) => Err(failed),
+        };
+        let has_failed = result.is_err() || session.report.has_errors();
+        let was_read = session.output.finish(&session.report);
+        if has_failed || !was_read { FAILURE } else { 0 }
+    };
+    let code = supervise(&provider, work, &mut signals, &interrupt).await;
+    tokio::select! {
+        () = provider.shut_down() => {}
+        _ = signals.next() => provider.kill().await,
+    }
+    code
+}
+
+/// Does the work. The first signal has the provider asked to give up; the work then ends by
+/// itself, and keeps what there is. The second kills the provider, so that the call that
+/// waits for it fails.
+async fn supervise(
+    provider: &Provider,
+    work: impl Future<Output = u8>,
+    signals: &mut Signals,
+    interrupt: &watch::Sender<bool>,
+) -> u8 {
+    tokio::pin!(work);
+    let signal = tokio::select! {
+        code = &mut work => return code,
+        signal = signals.next() => signal,
+    };
+    interrupt.send_replace(true);
+    // Nothing can be done about a standard error that is closed.
+    let _ = writeln!(
+        std::io::stderr(),
+        "Interrupted: the provider is asked to stop. Once more kills it, and what it was doing \
+         may be lost."
+    );
+    let killing = async {
+        let asking = async {
+            provider.ask_to_stop().await;
+            std::future::pending::<()>().await
+        };
+        tokio::select! {
+            () = asking => {}
+            _ = signals.next() => {}
+        }
+        provider.kill().await;
+        tokio::time::sleep(LAST_WORK).await;
+    };
+    tokio::select! {
+        _ = &mut work => {}
+        () = killing => {}
+    }
+    signal.exit_code()
+}

@@ -1,0 +1,336 @@
+//! The command line.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::config::STDIN;
+use crate::locate::ProviderAddress;
+use crate::locate::version::Constraints;
+
+const AFTER_HELP: &str = "\
+x";
+
+/// Drives one Terraform provider: prints its schemas, validates configurations, plans,
+/// applies, reads, imports and destroys a resource, reads a data source, calls a function.
+#[derive(Debug, Parser)]
+#[command(name = "terraform", after_long_help = AFTER_HELP)]
+pub struct Options {
+    #[command(flatten)]
+    pub source: SourceOptions,
+
+    #[command(flatten)]
+    pub shared: SharedOptions,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which provider, and how it is talked to.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "The provider")]
+pub struct SourceOptions {
+    /// The provider's program
+    #[arg(long, global = true, value_name = "PATH")]
+    pub provider: Option<PathBuf>,
+
+    /// A directory of unpacked providers, HOST/NAMESPACE/NAME/VERSION/OS_ARCH, from which one
+    /// is picked by --address, --version and --platform
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "provider")]
+    pub plugin_dir: Option<PathBuf>,
+
+    /// The provider's address, [HOST/][NAMESPACE/]NAME: picks from --plugin-dir and --reattach,
+    /// and names the provider in messages and states
+    #[arg(long, global = true)]
+    pub address: Option<ProviderAddress>,
+
+    /// Which versions of --plugin-dir will do: "~> 3.5", ">= 3.1, < 4.0", or exactly "3.6.0"
+    /// [default: the newest]
+    #[arg(long, global = true, value_name = "CONSTRAINT")]
+    pub version: Option<Constraints>,
+
+    /// The platform to pick from --plugin-dir [default: this machine's]
+    #[arg(long, global = true, value_name = "OS_ARCH")]
+    pub platform: Option<String>,
+
+    /// Connect to a provider that runs already: the JSON that it has printed in debug mode.
+    /// Without it, and without --provider, TF_REATTACH_PROVIDERS is looked at
+    #[arg(long, global = true, value_name = "JSON", conflicts_with = "provider")]
+    pub reattach: Option<String>,
+
+    /// Speak only this version of Terraform's plugin protocol [default: either]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(5..=6))]
+    pub protocol: Option<u32>,
+
+    /// Talk to the provider without TLS, as with TF_DISABLE_PLUGIN_TLS
+    #[arg(long, global = true)]
+    pub no_mtls: bool,
+
+    /// Speak go-plugin's wire even with a provider that knows Trunkline's own
+    #[arg(long, global = true)]
+    pub no_native: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct SharedOptions {
+    /// The provider's own configuration: a file of JSON, or `-` for standard input
+    /// [default: an empty one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub provider_config: Option<PathBuf>,
+
+    /// Print one JSON document, diagnostics included, instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prints what the provider has, or the schema of one thing
+    Schema {
+        #[command(subcommand)]
+        of: Option<SchemaOf>,
+    },
+    /// Lets the provider validate a configuration
+    Validate {
+        #[command(subcommand)]
+        what: ValidateOptions,
+    },
+    /// Shows what would have to be done to get from a state to a configuration
+    Plan {
+        resource: ResourceName,
+        #[command(flatten)]
+        config: ConfigOptions,
+        /// The present state; none is there if the file does not exist
+        #[arg(long, value_name = "FILE")]
+        state: Option<PathBuf>,
+        #[command(flatten)]
+        planning: PlanningOptions,
+    },
+    /// Plans, asks, and does it
+    Apply {
+        resource: ResourceName,
+        #[command(flatten)]
+        config: ConfigOptions,
+        /// The state, which is read if it exists, and written
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        #[command(flatten)]
+        planning: PlanningOptions,
+        #[command(flatten)]
+        approval: ApprovalOptions,
+    },
+    /// Reads a resource anew, and writes what it is now to its state
+    Read {
+        resource: ResourceName,
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+    },
+    /// Destroys a resource, and removes its state
+    Destroy {
+        resource: ResourceName,
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        #[command(flatten)]
+        planning: PlanningOptions,
+        #[command(flatten)]
+        approval: ApprovalOptions,
+    },
+    /// Takes a resource that exists already into a state
+    Import {
+        resource: ResourceName,
+        /// What the provider knows it by
+        id: String,
+        /// The state, which must not exist yet
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+    },
+    /// Reads a data source
+    Data {
+        #[arg(value_name = "TYPE[.NAME]")]
+        resource: ResourceName,
+        #[command(flatten)]
+        config: ConfigOptions,
+    },
+    /// Calls a function of the provider
+    Call {
+        function: String,
+        /// The arguments, each a value in JSON; where the function wants a string, also just
+        /// its text
+        #[arg(allow_negative_numbers = true)]
+        arguments: Vec<String>,
+        /// Makes an argument unknown, by its position from 0, as if it came from something
+        /// that does not exist yet
+        #[arg(long, value_name = "N")]
+        unknown: Vec<usize>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SchemaOf {
+    /// The provider's own configuration
+    Provider,
+    /// A resource
+    Resource { name: String },
+    /// A data source
+    Data { name: String },
+    /// A function
+    Function { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ValidateOptions {
+    /// The configuration of the provider, given by --provider-config or as others are
+    Provider {
+        #[command(flatten)]
+        config: ConfigOptions,
+    },
+    /// That of a resource
+    Resource {
+        resource: ResourceName,
+        #[command(flatten)]
+        config: ConfigOptions,
+    },
+    /// That of a data source
+    Data {
+        #[arg(value_name = "TYPE[.NAME]")]
+        resource: ResourceName,
+        #[command(flatten)]
+        config: ConfigOptions,
+    },
+}
+
+/// Where a configuration comes from.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigOptions {
+    /// A file with the configuration, an object of JSON, or `-` for standard input
+    /// [default: an empty one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Sets one attribute or block. The value is JSON; where a string is wanted, also just its
+    /// text
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<Setting>,
+
+    /// Makes a value unknown, as if it came from something that does not exist yet: `length`,
+    /// `tags["a"].list[0]`
+    #[arg(long, value_name = "PATH")]
+    pub unknown: Vec<String>,
+}
+
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct PlanningOptions {
+    /// Allow the provider to defer what it cannot plan yet
+    #[arg(long)]
+    pub allow_deferral: bool,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ApprovalOptions {
+    /// Do not ask before anything is done
+    #[arg(long)]
+    pub auto_approve: bool,
+}
+
+impl Options {
+    /// What contradicts itself in a way that is not seen option by option.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let Self { source, shared, command } = self;
+        if source.plugin_dir.is_none() && (source.version.is_some() || source.platform.is_some()) {
+            return Err("--version and --platform pick from --plugin-dir, which is missing");
+        }
+        let config = command.config().and_then(|config| config.config.as_deref());
+        let is_stdin = |file: Option<&Path>| file.is_some_and(|file| file.as_os_str() == STDIN);
+        let (ours, providers) = (is_stdin(config), is_stdin(shared.provider_config.as_deref()));
+        if ours && providers {
+            return Err("standard input can only be one of two configurations");
+        }
+        if let Command::Validate { what: ValidateOptions::Provider { .. } } = command
+            && config.is_some()
+            && shared.provider_config.is_some()
+        {
+            return Err(
+                "--config and --provider-config are both the provider's configuration here",
+            );
+        }
+        match command.approval() {
+            Some(approval) if !approval.auto_approve && (ours || providers) => Err(
+                "nobody can be asked where standard input is a configuration: add --auto-approve",
+            ),
+            Some(approval) if !approval.auto_approve && shared.json => {
+                Err("nobody is asked where a document is printed: add --auto-approve")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Command {
+    fn config(&self) -> Option<&ConfigOptions> {
+        match self {
+            Self::Plan { config, .. } | Self::Apply { config, .. } | Self::Data { config, .. } => {
+                Some(config)
+            }
+            Self::Validate { what } => Some(match what {
+                ValidateOptions::Provider { config }
+                | ValidateOptions::Resource { config, .. }
+                | ValidateOptions::Data { config, .. } => config,
+            }),
+            _ => None,
+        }
+    }
+
+    fn approval(&self) -> Option<ApprovalOptions> {
+        match self {
+            Self::Apply { approval, .. } | Self::Destroy { approval, .. } => Some(*approval),
+            _ => None,
+        }
+    }
+}
+
+/// What a resource is called: `random_string.mine`, or `random_string` alone, which is
+/// `random_string.example`. The name is for messages only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceName {
+    pub kind: String,
+    pub name: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub name: String,
+    pub value: String,
+}
+
+impl FromStr for ResourceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, name) = text.split_once('.').unwrap_or((text, "example"));
+        let is_name = |text: &str| {
+            let allowed = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            !text.is_empty() && text.chars().all(allowed)
+        };
+        if is_name(kind) && is_name(name) {
+            return Ok(Self { kind: kind.to_owned(), name: name.to_owned() });
+        }
+        Err("a resource is TYPE or TYPE.NAME, such as random_string.mine".to_owned())
+    }
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("write NAME=VALUE, such as length=8".to_owned()),
+        }
+    }
+}

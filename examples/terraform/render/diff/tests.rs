@@ -1,0 +1,1 @@
+//! Differences as they are shown.

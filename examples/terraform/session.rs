@@ -1,0 +1,196 @@
+//! What all commands have: a provider, its schema, where they say what they do, and what
+//! went wrong.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::config;
+use crate::interrupt::Interrupted;
+use crate::options::ConfigOptions;
+use crate::options::ResourceName;
+use crate::options::SharedOptions;
+use crate::output::Output;
+use crate::provider::IdentitySchema;
+use crate::provider::Provider;
+use crate::report::Failed;
+use crate::report::Report;
+use crate::report::sentence;
+use crate::resource::Object;
+use crate::resource::Resource;
+use crate::state::Kept;
+use crate::state::StateFile;
+use crate::tfplugin::diagnostic::Diagnostic;
+use crate::tfplugin::schema::ProviderSchema;
+use crate::tfplugin::schema::Schema;
+
+/// One run with one provider.
+#[derive(Debug)]
+pub struct Session<'a> {
+    pub provider: &'a Provider,
+    pub schema: ProviderSchema,
+    identities: BTreeMap<String, IdentitySchema>,
+    options: SharedOptions,
+    pub interrupted: Interrupted,
+    pub output: Output,
+    pub report: Report,
+}
+
+impl<'a> Session<'a> {
+    /// Asks the provider what it has.
+    pub async fn new(
+        provider: &'a Provider,
+        options: SharedOptions,
+        interrupted: Interrupted,
+        output: Output,
+    ) -> (Self, Result<(), Failed>) {
+        let mut report = Report::default();
+        let schema = provider.schema(&mut report).await;
+        let result = schema.as_ref().map(drop).map_err(|failed| *failed);
+        let schema = schema.unwrap_or_default();
+        let identities = BTreeMap::new();
+        let session = Self { provider, schema, identities, options, interrupted, output, report };
+        (session, result)
+    }
+
+    /// Gives the provider its configuration, which it validates first.
+    pub async fn configure(&mut self, allow_deferral: bool) -> Result<(), Failed> {
+        let config = self.options.provider_config.clone();
+        let config = ConfigOptions { config, ..ConfigOptions::default() };
+        let schema = self.schema.provider.clone();
+        let subject = self.provider.subject();
+        let config = config::read(&config, &schema.block, &subject, &mut self.report)?;
+        let Self { provider, report, .. } = self;
+        provider.validate_provider_config(&schema, &config, report).await?;
+        provider.configure(&schema, &config, allow_deferral, report).await
+    }
+
+    /// Where the provider's own configuration comes from, if it was said.
+    pub fn provider_config(&self) -> Option<PathBuf> {
+        self.options.provider_config.clone()
+    }
+
+    /// A resource of the provider.
+    pub async fn resource(&mut self, name: &ResourceName) -> Result<Resource, Failed> {
+        let address = format!("{}.{}", name.kind, name.name);
+        let schema = self.find(&name.kind, &address, "resource type", |all| &all.resources)?;
+        if self.identities.is_empty() {
+            self.identities = self.provider.identity_schemas().await;
+        }
+        let identity = self.identities.get(&name.kind).cloned();
+        let has_meta = self.schema.provider_meta.is_some();
+        Ok(Resource::new(name, address, schema, identity, has_meta))
+    }
+
+    /// A data source of the provider.
+    pub fn data_source(&mut self, name: &ResourceName) -> Result<Resource, Failed> {
+        let address = format!("data.{}.{}", name.kind, name.name);
+        let schema = self.find(&name.kind, &address, "data source", |all| &all.data_sources)?;
+        let has_meta = self.schema.provider_meta.is_some();
+        Ok(Resource::new(name, address, schema, None, has_meta))
+    }
+
+    fn find(
+        &mut self,
+        kind: &str,
+        subject: &str,
+        what: &str,
+        among: impl Fn(&ProviderSchema) -> &BTreeMap<String, Schema>,
+    ) -> Result<Schema, Failed> {
+        let all = among(&self.schema);
+        if let Some(schema) = all.get(kind) {
+            return Ok(schema.clone());
+        }
+        let detail = no_such(&self.provider.address.to_string(), what, kind, all.keys());
+        Err(self.report.fail(subject, &format!("Invalid {what}"), detail))
+    }
+
+    /// What is kept of a resource, if anything is.
+    pub fn load(&mut self, file: &StateFile, resource: &Resource) -> Result<Option<Kept>, Failed> {
+        let Resource { address, kind, .. } = resource;
+        let kept = file.load().map_err(|error| {
+            self.report.fail(address, "Failed to read the state", sentence(&error))
+        })?;
+        let Some(kept) = kept else { return Ok(None) };
+        if kept.kind != *kind {
+            let path = file.path().display();
+            let detail =
+                format!("{path} keeps a resource of the type {}, not of {kind}.", kept.kind);
+            return Err(self.report.fail(address, "The state is of something else", detail));
+        }
+        let ours = &self.provider.address;
+        let is_ours = kept.provider.parse().is_ok_and(|theirs| ours.is_like(&theirs));
+        if !is_ours {
+            let detail = format!("It was kept with {}, and is used with {ours}.", kept.provider);
+            let warning = Diagnostic::warning("The state is of another provider", detail);
+            self.report.add(address, warning);
+        }
+        Ok(Some(kept))
+    }
+
+    /// Keeps what there is of a resource now: `None` if there is nothing. What cannot be
+    /// written is printed, for nobody else knows it.
+    pub fn keep(
+        &mut self,
+        file: &StateFile,
+        resource: &Resource,
+        object: Option<&Object>,
+    ) -> Result<(), Failed> {
+        let address = &resource.address;
+        let Some(object) = object else {
+            return file.remove().map_err(|error| {
+                let detail = format!("{address} is not there any more. {}", sentence(&error));
+                self.report.fail(address, "Failed to remove the state", detail)
+            });
+        };
+        let kept = Kept::new(&self.provider.address, resource, object).map_err(|error| {
+            self.report.fail(address, "Failed to write the state", sentence(&error))
+        })?;
+        let Err(error) = file.write(&kept) else { return Ok(()) };
+        let detail = format!(
+            "{}\n\nWhat was to be written is printed instead, in a document as `unsaved_state`: \
+             save it as {}. Without it nobody knows what there is of {address}.",
+            sentence(&error),
+            file.path().display()
+        );
+        self.report.add(address, Diagnostic::error("Failed to write the state", detail));
+        let rescued = serde_json::to_value(&kept).unwrap_or_default();
+        if self.output.is_json() {
+            self.output.set("unsaved_state", rescued);
+        } else {
+            self.output.write(&format!("{rescued:#}\n"));
+        }
+        Err(Failed)
+    }
+
+    /// Whether the state can be written: asked before anything is done that would have to be
+    /// kept.
+    pub fn check_writable(&mut self, file: &Path, subject: &str) -> Result<StateFile, Failed> {
+        let file = StateFile::new(file);
+        match file.check_writable() {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                let detail = format!("Nothing was done. {}", sentence(&error));
+                Err(self.report.fail(subject, "Failed to write the state", detail))
+            }
+        }
+    }
+}
+
+/// How many names a message has at most.
+const MOST_NAMES: usize = 30;
+
+/// That a provider does not have something, and what it has.
+pub fn no_such<'a>(
+    provider: &str,
+    what: &str,
+    name: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> String {
+    let mut names: Vec<&str> = names.map(String::as_str).collect();
+    let more = names.len().saturating_sub(MOST_NAMES);
+    names.truncate(MOST_NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    format!("The provider {provider} has no {what} {name:?}; it has: {has}{more}.")
+}

@@ -1,0 +1,299 @@
+//! The file in which a resource is kept between runs. It is written whole or not at all, and
+//! only its owner may read it: what is sensitive stands in it in the clear.
+//!
+//! ```json
+//! {
+//!   "format_version": 1,
+//!   "provider": "registry.terraform.io/hashicorp/random",
+//!   "type": "random_string",
+//!   "schema_version": 2,
+//!   "attributes": { "length": 8, "result": "…" },
+//!   "sensitive": [".result"],
+//!   "private": "base64",
+//!   "identity": { "schema_version": 0, "value": {} },
+//!   "tainted": false
+//! }
+//! ```
+//!
+//! Runs do not lock it: one at a time.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use crate::locate::ProviderAddress;
+use crate::resource::Object;
+use crate::resource::Resource;
+use crate::tfplugin::cty::EncodeError;
+
+/// The only one so far.
+const FORMAT_VERSION: u32 = 1;
+
+/// A resource as it is kept. The attributes are as the provider's schema of that version had
+/// them: the provider reads them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    format_version: u32,
+    pub provider: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub schema_version: i64,
+    pub attributes: serde_json::Value,
+    /// Where in the attributes there is what is not to be shown.
+    pub sensitive: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "base64_text")]
+    pub private: Vec<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<KeptIdentity>,
+    #[serde(default)]
+    pub tainted: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptIdentity {
+    pub schema_version: i64,
+    pub value: serde_json::Value,
+}
+
+/// What every version of the format has.
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
+/// Why a state cannot be read or written. The file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("the state {} cannot be read", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+
+    #[error("the file {} is no state of this program, and is left as it is", .path.display())]
+    Broken { path: PathBuf, source: serde_json::Error },
+
+    #[error(
+        "the state {} is of format {found}, this program knows {FORMAT_VERSION}: it was written \
+         by a newer one", .path.display()
+    )]
+    Version { path: PathBuf, found: u32 },
+
+    #[error("the state {} cannot be written", .path.display())]
+    Write { path: PathBuf, source: io::Error },
+
+    #[error("the state {} cannot be removed", .path.display())]
+    Remove { path: PathBuf, source: io::Error },
+}
+
+/// Where a state is kept.
+#[derive(Clone, Debug)]
+pub struct StateFile {
+    path: PathBuf,
+}
+
+impl Kept {
+    pub fn new(
+        provider: &ProviderAddress,
+        resource: &Resource,
+        object: &Object,
+    ) -> Result<Self, EncodeError> {
+        let sensitive = resource.block().sensitive_paths(&object.value);
+        let identity = match (&resource.identity, &object.identity) {
+            (Some(schema), Some(identity)) => Some(KeptIdentity {
+                schema_version: schema.version,
+                value: identity.to_json(&schema.ty)?,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            format_version: FORMAT_VERSION,
+            provider: provider.to_string(),
+            kind: resource.kind.clone(),
+            schema_version: resource.schema.version,
+            attributes: object.value.to_json(&resource.ty)?,
+            sensitive: sensitive.iter().map(ToString::to_string).collect(),
+            private: object.private.clone(),
+            identity,
+            tainted: object.is_tainted,
+        })
+    }
+}
+
+impl StateFile {
+    /// A link is followed, so that what it leads to is replaced and not the link.
+    pub fn new(path: &Path) -> Self {
+        Self { path: fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is kept; `None` if the file does not exist.
+    pub fn load(&self) -> Result<Option<Kept>, StateError> {
+        let path = || self.path.clone();
+        let text = match fs::read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StateError::Read { path: path(), source }),
+        };
+        let broken = |source| StateError::Broken { path: path(), source };
+        // First, because another format's fields are not known.
+        let version: Version = serde_json::from_slice(&text).map_err(broken)?;
+        if version.format_version != FORMAT_VERSION {
+            return Err(StateError::Version { path: path(), found: version.format_version });
+        }
+        serde_json::from_slice(&text).map(Some).map_err(broken)
+    }
+
+    /// Replaces the file. After an error it is as it was.
+    pub fn write(&self, kept: &Kept) -> Result<(), StateError> {
+        let write = || -> io::Result<()> {
+            let mut file = self.beside()?;
+            serde_json::to_writer_pretty(&mut file, kept)?;
+            file.write_all(b"\n")?;
+            file.as_file().sync_all()?;
+            file.persist(&self.path)?;
+            File::open(self.folder())?.sync_all()
+        };
+        write().map_err(|source| StateError::Write { path: self.path.clone(), source })
+    }
+
+    /// Whether the file can be written, as far as that shows before there is anything to
+    /// write: better known before than after something was made.
+    pub fn check_writable(&self) -> Result<(), StateError> {
+        let checked = match self.path.is_dir() {
+            true => Err(io::ErrorKind::IsADirectory.into()),
+            false => self.beside().map(drop),
+        };
+        checked.map_err(|source| StateError::Write { path: self.path.clone(), source })
+    }
+
+    /// Removes the file, if there is one.
+    pub fn remove(&self) -> Result<(), StateError> {
+        match fs::remove_file(&self.path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StateError::Remove { path: self.path.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A new file in the same folder, so that it can take the place of the state. Nobody but
+    /// its owner can read it.
+    fn beside(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new().prefix(".state").tempfile_in(self.folder())
+    }
+
+    fn folder(&self) -> &Path {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+    }
+}
+
+/// Opaque bytes in JSON.
+mod base64_text {
+    use serde::Deserializer;
+    use serde::Serializer;
+    use serde::de::Error;
+
+    use super::Deserialize;
+    use super::Engine;
+    use super::STANDARD;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn kept() -> Kept {
+        Kept {
+            format_version: FORMAT_VERSION,
+            provider: "registry.terraform.io/hashicorp/random".to_owned(),
+            kind: "random_string".to_owned(),
+            schema_version: 2,
+            attributes: json!({"length": 8, "result": null}),
+            sensitive: vec![".result".to_owned()],
+            private: vec![0, 255],
+            identity: Some(KeptIdentity { schema_version: 1, value: json!({"id": "a"}) }),
+            tainted: true,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_only_its_owner_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::new(&folder.path().join("state.json"));
+        assert_eq!(file.load().unwrap(), None);
+        file.write(&kept()).unwrap();
+        assert_eq!(file.load().unwrap(), Some(kept()));
+        let mode = fs::metadata(file.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        file.remove().unwrap();
+        file.remove().unwrap();
+        assert_eq!(file.load().unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_state_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        for text in ["", "{", "{\"version\": 4}", "[1]", "{\"format_version\": 1}"] {
+            fs::write(&path, text).unwrap();
+            let error = StateFile::new(&path).load().unwrap_err();
+            assert!(matches!(error, StateError::Broken { .. }), "{text}: {error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        fs::write(&path, "{\"format_version\": 7, \"new\": 1}").unwrap();
+        let error = StateFile::new(&path).load().unwrap_err();
+        assert!(matches!(error, StateError::Version { found: 7, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        StateFile::new(&target).write(&kept()).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let changed = Kept { tainted: false, ..kept() };
+        StateFile::new(&link).write(&changed).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(StateFile::new(&target).load().unwrap(), Some(changed));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_noticed_before_anything_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = StateFile::new(&folder.path().join("missing/state.json"));
+        assert!(matches!(missing.check_writable(), Err(StateError::Write { .. })));
+        assert!(matches!(missing.write(&kept()), Err(StateError::Write { .. })));
+        let directory = StateFile::new(folder.path());
+        assert!(matches!(directory.check_writable(), Err(StateError::Write { .. })));
+        assert!(matches!(directory.load(), Err(StateError::Read { .. })));
+        let fine = StateFile::new(&folder.path().join("state.json"));
+        fine.check_writable().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
