@@ -100,6 +100,7 @@ impl Place {
             Some(path) => PathBuf::from(path),
             None => match self.host.open(StateService::NAME) {
                 Ok(store) => {
+                    *open = None;
                     let notes = Notes::new(store);
                     notes.probe().await?;
                     *open = Some(Open { file: None, notes });
