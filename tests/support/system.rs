@@ -75,7 +75,12 @@ pub fn threads(name: &str) -> usize {
 /// Children of this process that have ended and that nobody has waited for, and
 /// those that run.
 pub fn children() -> Vec<u32> {
-    let this = format!(" {} ", std::process::id());
+    children_of(std::process::id())
+}
+
+/// The same, of another process.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    let this = format!(" {parent} ");
     let processes = fs::read_dir("/proc").expect("/proc");
     let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let is_child = |pid: &u32| {

@@ -7,8 +7,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cli;
 mod peers;
 mod programs;
+mod tofu;
 mod wire;
 
+mod driving;
+mod killed;
+mod notebook;
+mod reattach;
 mod schemas;
