@@ -13,6 +13,7 @@ mod programs;
 mod tofu;
 mod wire;
 
+mod agreement;
 mod driving;
 mod killed;
 mod notebook;
