@@ -201,7 +201,7 @@ impl Compare<'_> {
             Nesting::Map => {
                 let elements = collections::by_key(before, after, path, &each);
                 let mark = mark.with_all(elements.iter().map(|(_, diff)| diff));
-                self.diff(mark, path, Kind::Map(elements))
+                self.diff(mark, path, Kind::Map { elements, is_nested: true })
             }
             Nesting::List | Nesting::Set => {
                 let elements = match nested.nesting {
@@ -242,7 +242,7 @@ impl Compare<'_> {
     /// Values without a schema of their own.
     fn value(&self, ty: &Type, before: Side<'_>, after: Side<'_>, path: &Path) -> Diff {
         if let Type::Dynamic = ty {
-            return self.dynamic(before, after, path);
+            return self.open(before, after, path);
         }
         if after.is_some_and(Value::is_unknown) {
             let before = before.map(|before| self.value(ty, Some(before), None, path));
@@ -277,7 +277,7 @@ impl Compare<'_> {
                     |before: Side<'_>, after: Side<'_>, path: &Path| each(of, before, after, path);
                 let elements = collections::by_key(before, after, path, &each);
                 let mark = mark.with_all(elements.iter().map(|(_, diff)| diff));
-                self.diff(mark, path, Kind::Map(elements))
+                self.diff(mark, path, Kind::Map { elements, is_nested: false })
             }
             Type::Object(types) => {
                 let attributes: Vec<_> = types
@@ -294,59 +294,57 @@ impl Compare<'_> {
                 self.diff(mark, path, Kind::Object { attributes, is_nested: false })
             }
             Type::Bool | Type::Number | Type::String | Type::Dynamic => {
-                let mark = if before.is_some() && after.is_some() && before != after {
-                    Mark::Update
-                } else {
-                    mark
-                };
-                let (before, after) = (before.cloned(), after.cloned());
-                self.diff(mark, path, Kind::Scalar { before, after })
+                self.scalar(before, after, path)
             }
         }
     }
 
-    /// Values that bring their type.
-    fn dynamic(&self, before: Side<'_>, after: Side<'_>, path: &Path) -> Diff {
-        fn typed(side: Side<'_>) -> Option<(&Type, &Value)> {
-            match side {
-                Some(Value::Dynamic(typed)) => Some((&typed.ty, &typed.value)),
-                _ => None,
-            }
+    /// Values that bring their type: compared by what they are.
+    fn open(&self, before: Side<'_>, after: Side<'_>, path: &Path) -> Diff {
+        let (before, after) = (before.map(bare), after.map(bare));
+        if after.is_some_and(Value::is_unknown) {
+            let before = before.map(|before| self.open(Some(before), None, path));
+            return self.unknown(before, path);
         }
-        let value = |ty: &Type, before: Side<'_>, after: Side<'_>| {
-            // A type that is open inside is not open at the top.
-            if *ty == Type::Dynamic {
-                let (before, after) = (before.cloned(), after.cloned());
-                return self.diff(
-                    Mark::of(before.as_ref(), after.as_ref()),
-                    path,
-                    Kind::Scalar { before, after },
-                );
+        let mark = Mark::of(before, after);
+        match (before, after) {
+            (Some(Value::Sequence(_)), None)
+            | (None | Some(Value::Sequence(_)), Some(Value::Sequence(_))) => {
+                let each =
+                    |before: Side<'_>, after: Side<'_>, path: &Path| self.open(before, after, path);
+                let elements = collections::of_list(before, after, path, &each);
+                let mark = mark.with_all(&elements);
+                self.diff(mark, path, Kind::Sequence { elements, has_order: true })
             }
-            self.value(ty, before, after, path)
-        };
-        match (typed(before), typed(after)) {
-            (Some((ty, before)), Some((new_ty, after))) if ty == new_ty => {
-                value(ty, Some(before), Some(after))
+            (Some(Value::Mapping(_)), None)
+            | (None | Some(Value::Mapping(_)), Some(Value::Mapping(_))) => {
+                let each =
+                    |before: Side<'_>, after: Side<'_>, path: &Path| self.open(before, after, path);
+                let attributes = collections::by_key(before, after, path, &each);
+                let mark = mark.with_all(attributes.iter().map(|(_, diff)| diff));
+                self.diff(mark, path, Kind::Object { attributes, is_nested: false })
             }
-            (Some((ty, before)), Some((new_ty, after))) => {
-                let before = Box::new(value(ty, Some(before), None));
-                let after = Box::new(value(new_ty, None, Some(after)));
+            (Some(old), Some(new)) if !is_alike(old, new) => {
+                let before = Box::new(self.open(before, None, path));
+                let after = Box::new(self.open(None, after, path));
                 self.diff(Mark::Update, path, Kind::Retyped { before, after })
             }
-            (Some((ty, before)), None) if after.is_some_and(Value::is_unknown) => {
-                self.unknown(Some(value(ty, Some(before), None)), path)
-            }
-            (None, None) if after.is_some_and(Value::is_unknown) => self.unknown(None, path),
-            (Some((ty, before)), None) => value(ty, Some(before), after),
-            (None, Some((ty, after))) => value(ty, before, Some(after)),
-            (None, None) => {
-                let mark = Mark::of(before, after);
-                let (before, after) = (before.cloned(), after.cloned());
-                self.diff(mark, path, Kind::Scalar { before, after })
-            }
+            _ => self.scalar(before, after, path),
         }
     }
+
+    fn scalar(&self, before: Side<'_>, after: Side<'_>, path: &Path) -> Diff {
+        let is_update = before.is_some() && after.is_some() && before != after;
+        let mark = if is_update { Mark::Update } else { Mark::of(before, after) };
+        let (before, after) = (before.cloned(), after.cloned());
+        self.diff(mark, path, Kind::Scalar { before, after })
+    }
+}
+
+/// Whether an arrow between the two is all that is to be shown.
+fn is_alike(before: &Value, after: &Value) -> bool {
+    let is_collection = |value| matches!(value, &Value::Sequence(_) | &Value::Mapping(_));
+    !is_collection(before) && !is_collection(after)
 }
 
 /// Providers from before null use empty strings for what is not there.

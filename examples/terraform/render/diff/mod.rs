@@ -38,14 +38,9 @@ pub struct Diff {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// No collection. What is absent is `None`; null may be there, in a list.
-    Scalar {
-        before: Option<Value>,
-        after: Option<Value>,
-    },
+    Scalar { before: Option<Value>, after: Option<Value> },
     /// It will be known later.
-    Unknown {
-        before: Option<Box<Diff>>,
-    },
+    Unknown { before: Option<Box<Diff>> },
     /// It is not to be shown.
     Sensitive,
     /// It is not kept, so that nobody knows whether it changes.
@@ -56,7 +51,11 @@ pub enum Kind {
         /// What changes is shown with its neighbours.
         has_order: bool,
     },
-    Map(Vec<(String, Diff)>),
+    Map {
+        elements: Vec<(String, Diff)>,
+        /// They have a schema of their own, and are shown like those of blocks.
+        is_nested: bool,
+    },
     Object {
         attributes: Vec<(String, Diff)>,
         /// They have a schema of their own, and are shown like those of blocks.
@@ -68,10 +67,7 @@ pub enum Kind {
         blocks: Vec<(String, Option<String>, Diff)>,
     },
     /// It becomes something of another type.
-    Retyped {
-        before: Box<Diff>,
-        after: Box<Diff>,
-    },
+    Retyped { before: Box<Diff>, after: Box<Diff> },
 }
 
 type Side<'a> = Option<&'a Value>;
