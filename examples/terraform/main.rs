@@ -1,4 +1,29 @@
-//! Drives Terraform providers.
+//! Drives Terraform providers: the programs that Terraform and OpenTofu install, as they are.
+//!
+//! ```text
+//! cargo run --example terraform -- --provider ./terraform-provider-random schema
+//! cargo run --example terraform -- --provider ./terraform-provider-random \
+//!     apply random_string --set length=8 --state string.json
+//! ```
+//!
+//! One provider, one resource at a time, a configuration in JSON instead of a language: what
+//! is left of Terraform is what it says to its providers, in the order in which it says it,
+//! and what it checks of their answers. `--help` has the commands, the exit codes and what is
+//! printed; `state` has the file in which a resource is kept.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `options`, `output`, `report`, `log`, `interrupt` | the command line and what is said on it |
+//! | `locate` | which provider is meant |
+//! | `provider` | one that runs: either version of the protocol, in values instead of bytes |
+//! | `config` | configurations, as far as a schema can check them |
+//! | `proposed` | what a provider is proposed to plan |
+//! | `conform` | whether what it answers keeps to the rules |
+//! | `change` | from a state to a plan to a new state |
+//! | `state` | the file between runs |
+//! | `session`, `commands` | the commands, in terms of all of the above |
+//! | `render` | what the user sees |
+//! | `../tfplugin` | values, schemas and messages, shared with `terraform_provider` |
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,14 +37,17 @@ use tokio::sync::watch;
 
 use crate::interrupt::Interrupted;
 use crate::interrupt::Signals;
+use crate::locate::Located;
 use crate::locate::locate;
 use crate::log::LastWords;
 use crate::options::Options;
 use crate::output::Output;
 use crate::provider::Provider;
 use crate::render::Style;
+use crate::report::Failed;
 use crate::report::Report;
 use crate::report::sentence;
+use crate::session::Documents;
 use crate::session::Session;
 
 mod change;
@@ -54,6 +82,12 @@ fn main() -> ExitCode {
         Options::command().error(ErrorKind::ArgumentConflict, what).exit();
     }
     let last_words = log::start(Style::for_stream(&std::io::stderr()).is_on());
+    let output = Output::new(options.shared.json);
+    let mut report = Report::default();
+    let Ok((located, documents)) = prepare(&options, &mut report) else {
+        output.finish(&report);
+        return ExitCode::from(FAILURE);
+    };
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -61,13 +95,35 @@ fn main() -> ExitCode {
             return ExitCode::from(FAILURE);
         }
     };
-    let code = runtime.block_on(run(options, last_words));
+    let code = runtime.block_on(run(options, located, documents, output, last_words));
     // A thread may still wait for standard input.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
-async fn run(options: Options, last_words: LastWords) -> u8 {
+/// Reads what has to be there before anything is started.
+fn prepare(options: &Options, report: &mut Report) -> Result<(Located, Documents), Failed> {
+    let config = options.command.config().and_then(|config| config.config.as_deref());
+    let documents = Documents {
+        config: config::load(config, report)?,
+        provider: config::load(options.shared.provider_config.as_deref(), report)?,
+    };
+    match locate(&options.source) {
+        Ok(located) => Ok((located, documents)),
+        Err(error) if error.is_usage() => {
+            Options::command().error(ErrorKind::MissingRequiredArgument, error).exit()
+        }
+        Err(error) => Err(report.fail("", "Failed to find the provider", sentence(&error))),
+    }
+}
+
+async fn run(
+    options: Options,
+    located: Located,
+    documents: Documents,
+    output: Output,
+    last_words: LastWords,
+) -> u8 {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => {
@@ -75,20 +131,8 @@ async fn run(options: Options, last_words: LastWords) -> u8 {
             return FAILURE;
         }
     };
-    let Options { source, shared, command } = options;
-    let output = Output::new(shared.json);
+    let Options { source, command, .. } = options;
     let mut report = Report::default();
-    let located = match locate(&source) {
-        Ok(located) => located,
-        Err(error) if error.is_usage() => {
-            Options::command().error(ErrorKind::MissingRequiredArgument, error).exit()
-        }
-        Err(error) => {
-            report.fail("", "Failed to find the provider", sentence(&error));
-            output.finish(&report);
-            return FAILURE;
-        }
-    };
     let (interrupt, interrupted) = Interrupted::new();
     let starting = Provider::start(located, &source, last_words, interrupted.clone(), &mut report);
     let started = tokio::select! {
@@ -103,7 +147,7 @@ async fn run(options: Options, last_words: LastWords) -> u8 {
 
     let work = async {
         let (mut session, ready) =
-            Session::new(&provider, shared, interrupted.clone(), output).await;
+            Session::new(&provider, documents, interrupted.clone(), output).await;
         let result = match ready {
             Ok(()) => commands::run(&mut session, command).await,
             Err(failed) => Err(failed),

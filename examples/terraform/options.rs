@@ -13,7 +13,56 @@ use crate::locate::ProviderAddress;
 use crate::locate::version::Constraints;
 
 const AFTER_HELP: &str = "\
-x";
+Examples:
+  terraform --provider ./terraform-provider-random schema resource random_string
+  terraform --plugin-dir ~/.terraform.d/plugin-cache --address hashicorp/random --version '~> 3.5' \\
+      plan random_string.mine --set length=8
+  terraform --provider ./terraform-provider-local apply local_file --config file.json --state file.state
+  terraform --provider ./terraform-provider-time call rfc3339_parse 2023-07-25T23:43:16Z
+
+Configurations:
+  An object of JSON with the attributes by name. A block is an object, or a list of objects, or
+  an object of objects by label, as its schema says. Values are converted as in Terraform (\"5\" is
+  a number where one is wanted); there are no expressions. A number of more than 15 digits is
+  best written as a string, which keeps all of them.
+
+States:
+  A file of one resource, in JSON, which only its owner can read: sensitive values stand in it
+  in the clear. It is replaced as a whole, or stays as it was. What came of a change is written
+  also if the change failed; if that cannot be written it is printed, once, with everything in it.
+  Two runs at a time with one state are not kept apart.
+
+Output:
+  Results go to standard output, diagnostics to standard error. Attributes that the schema calls
+  sensitive are shown as `(sensitive value)`, what is not known yet as `(known after apply)`.
+  With --json standard output is one object, in which sensitive and unknown values are null:
+    diagnostics         always: severity, summary, detail, and address and attribute if known
+    provider_schemas    schema, as of `terraform providers schema -json`
+    schema              schema of one thing, from the same
+    valid               validate
+    resource_change     plan, apply, destroy: as in `terraform show -json`; null: nothing is there
+    deferred            plan: why the provider has put it off, if it has
+    added, changed, destroyed   apply, destroy, if it went well
+    exists, changed     read: whether it is still there, whether it is as it was kept
+    values, sensitive_values    read, import, data
+    known_after_apply   data: true if its configuration is not known yet
+    result, known       call
+    unsaved_state       the state, if it could not be written
+
+Exit codes:
+  0    it went well, with or without changes
+  1    a diagnostic is an error, or the output could not be written
+  2    the command line is wrong
+  130  interrupted by Ctrl-C (143: by SIGTERM). The first has the provider stop, waits for the
+       call that runs and keeps what came of it; the second kills the provider
+
+Environment:
+  RUST_LOG                what is logged to standard error [default: warn]; trunkline::plugin=debug
+                          is the provider's own log, trunkline::plugin::stderr its other output
+  TF_LOG                  how much the provider logs [default: what RUST_LOG shows]
+  TF_REATTACH_PROVIDERS   providers that run already, see --reattach
+  TF_DISABLE_PLUGIN_TLS   if it is set, as --no-mtls
+  NO_COLOR                if it is set, no colours on a terminal";
 
 /// Drives one Terraform provider: prints its schemas, validates configurations, plans,
 /// applies, reads, imports and destroys a resource, reads a data source, calls a function.
@@ -183,7 +232,7 @@ pub enum SchemaOf {
 
 #[derive(Debug, Subcommand)]
 pub enum ValidateOptions {
-    /// The configuration of the provider, given by --provider-config or as others are
+    /// The configuration of the provider: --provider-config, or --config
     Provider {
         #[command(flatten)]
         config: ConfigOptions,
@@ -270,7 +319,7 @@ impl Options {
 }
 
 impl Command {
-    fn config(&self) -> Option<&ConfigOptions> {
+    pub fn config(&self) -> Option<&ConfigOptions> {
         match self {
             Self::Plan { config, .. } | Self::Apply { config, .. } | Self::Data { config, .. } => {
                 Some(config)

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::path::PathBuf;
 
 use crate::config;
+use crate::config::Document;
 use crate::interrupt::Interrupted;
 use crate::options::ConfigOptions;
 use crate::options::ResourceName;
-use crate::options::SharedOptions;
 use crate::output::Output;
 use crate::provider::IdentitySchema;
 use crate::provider::Provider;
@@ -20,9 +19,17 @@ use crate::resource::Object;
 use crate::resource::Resource;
 use crate::state::Kept;
 use crate::state::StateFile;
+use crate::tfplugin::cty::Value;
 use crate::tfplugin::diagnostic::Diagnostic;
 use crate::tfplugin::schema::ProviderSchema;
 use crate::tfplugin::schema::Schema;
+
+/// The configurations that were given.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    pub config: Document,
+    pub provider: Document,
+}
 
 /// One run with one provider.
 #[derive(Debug)]
@@ -30,7 +37,8 @@ pub struct Session<'a> {
     pub provider: &'a Provider,
     pub schema: ProviderSchema,
     identities: BTreeMap<String, IdentitySchema>,
-    options: SharedOptions,
+    /// As it was written: the command's, and the provider's.
+    documents: Documents,
     pub interrupted: Interrupted,
     pub output: Output,
     pub report: Report,
@@ -40,7 +48,7 @@ impl<'a> Session<'a> {
     /// Asks the provider what it has.
     pub async fn new(
         provider: &'a Provider,
-        options: SharedOptions,
+        documents: Documents,
         interrupted: Interrupted,
         output: Output,
     ) -> (Self, Result<(), Failed>) {
@@ -49,25 +57,37 @@ impl<'a> Session<'a> {
         let result = schema.as_ref().map(drop).map_err(|failed| *failed);
         let schema = schema.unwrap_or_default();
         let identities = BTreeMap::new();
-        let session = Self { provider, schema, identities, options, interrupted, output, report };
+        let session = Self { provider, schema, identities, documents, interrupted, output, report };
         (session, result)
     }
 
     /// Gives the provider its configuration, which it validates first.
     pub async fn configure(&mut self, allow_deferral: bool) -> Result<(), Failed> {
-        let config = self.options.provider_config.clone();
-        let config = ConfigOptions { config, ..ConfigOptions::default() };
-        let schema = self.schema.provider.clone();
-        let subject = self.provider.subject();
-        let config = config::read(&config, &schema.block, &subject, &mut self.report)?;
-        let Self { provider, report, .. } = self;
-        provider.validate_provider_config(&schema, &config, report).await?;
-        provider.configure(&schema, &config, allow_deferral, report).await
+        let Self { provider, schema, documents, report, .. } = self;
+        let schema = &schema.provider;
+        let document = documents.provider.clone();
+        let options = ConfigOptions::default();
+        let config = config::read(document, &options, &schema.block, &provider.subject(), report)?;
+        provider.validate_provider_config(schema, &config, report).await?;
+        provider.configure(schema, &config, allow_deferral, report).await
     }
 
-    /// Where the provider's own configuration comes from, if it was said.
-    pub fn provider_config(&self) -> Option<PathBuf> {
-        self.options.provider_config.clone()
+    /// The configuration of a resource or a data source.
+    pub fn config(
+        &mut self,
+        options: &ConfigOptions,
+        resource: &Resource,
+    ) -> Result<Value, Failed> {
+        let document = self.documents.config.clone();
+        config::read(document, options, resource.block(), &resource.address, &mut self.report)
+    }
+
+    /// The provider's own configuration, where it is the command's.
+    pub fn own_config(&mut self, options: &ConfigOptions) -> Result<Value, Failed> {
+        let Self { provider, schema, documents, report, .. } = self;
+        let mut document = documents.provider.clone();
+        document.extend(documents.config.clone());
+        config::read(document, options, &schema.provider.block, &provider.subject(), report)
     }
 
     /// A resource of the provider.

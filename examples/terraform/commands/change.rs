@@ -5,7 +5,6 @@ use std::path::Path;
 use crate::change;
 use crate::change::Action;
 use crate::change::Change;
-use crate::config;
 use crate::conform;
 use crate::options::ApprovalOptions;
 use crate::options::ConfigOptions;
@@ -29,7 +28,7 @@ pub async fn plan(
     planning: PlanningOptions,
 ) -> Result<(), Failed> {
     let resource = session.resource(name).await?;
-    let config = config::read(config, resource.block(), &resource.address, &mut session.report)?;
+    let config = session.config(config, &resource)?;
     session.configure(planning.allow_deferral).await?;
     let state = state.map(StateFile::new);
     make(session, &resource, state.as_ref(), config, planning).await.map(drop)
@@ -45,7 +44,7 @@ pub async fn apply(
 ) -> Result<(), Failed> {
     let resource = session.resource(name).await?;
     let state = session.check_writable(state, &resource.address)?;
-    let config = config::read(config, resource.block(), &resource.address, &mut session.report)?;
+    let config = session.config(config, &resource)?;
     session.configure(planning.allow_deferral).await?;
     let change = make(session, &resource, Some(&state), config, planning).await?;
     refuse_unknown(session, &resource, &change)?;
@@ -217,7 +216,8 @@ fn finish(session: &mut Session<'_>, change: &Change, what: &str) -> Result<(), 
 
 /// Only `yes` is.
 async fn approve(session: &mut Session<'_>, resource: &Resource, what: &str) -> Result<(), Failed> {
-    let question = session.output.style.bold("Is that to be done? Only \"yes\" is taken as one:");
+    let question =
+        session.output.style.bold("Do you want this to be done? Only \"yes\" is accepted:");
     session.output.write(&format!("\n{question} "));
     let answer = tokio::select! {
         answer = tokio::task::spawn_blocking(|| {

@@ -1,6 +1,5 @@
 //! `data`: reads a data source.
 
-use crate::config;
 use crate::conform;
 use crate::options::ConfigOptions;
 use crate::options::ResourceName;
@@ -16,7 +15,7 @@ pub async fn run(
     config: &ConfigOptions,
 ) -> Result<(), Failed> {
     let source = session.data_source(name)?;
-    let config = config::read(config, source.block(), &source.address, &mut session.report)?;
+    let config = session.config(config, &source)?;
     session.configure(false).await?;
     let Session { provider, report, output, .. } = &mut *session;
     provider.validate_data_source(&source, &config, report).await?;

@@ -1,8 +1,6 @@
 //! `validate`: whether a configuration will do, as far as that can be said without doing
 //! anything.
 
-use crate::config;
-use crate::options::ConfigOptions;
 use crate::options::ValidateOptions;
 use crate::report::Failed;
 use crate::session::Session;
@@ -20,25 +18,21 @@ pub async fn run(session: &mut Session<'_>, what: ValidateOptions) -> Result<(),
 async fn validate(session: &mut Session<'_>, what: ValidateOptions) -> Result<(), Failed> {
     match what {
         ValidateOptions::Provider { config } => {
-            let file = config.config.or(session.provider_config());
-            let config = ConfigOptions { config: file, ..config };
-            let schema = session.schema.provider.clone();
-            let subject = session.provider.subject();
-            let Session { provider, report, .. } = session;
-            let config = config::read(&config, &schema.block, &subject, report)?;
-            provider.validate_provider_config(&schema, &config, report).await
+            let config = session.own_config(&config)?;
+            let Session { provider, schema, report, .. } = session;
+            provider.validate_provider_config(&schema.provider, &config, report).await
         }
         ValidateOptions::Resource { resource, config } => {
             let resource = session.resource(&resource).await?;
+            let config = session.config(&config, &resource)?;
             let Session { provider, report, .. } = session;
-            let config = config::read(&config, resource.block(), &resource.address, report)?;
             provider.validate_resource(&resource, &config, report).await
         }
         ValidateOptions::Data { resource, config } => {
-            let resource = session.data_source(&resource)?;
+            let source = session.data_source(&resource)?;
+            let config = session.config(&config, &source)?;
             let Session { provider, report, .. } = session;
-            let config = config::read(&config, resource.block(), &resource.address, report)?;
-            provider.validate_data_source(&resource, &config, report).await
+            provider.validate_data_source(&source, &config, report).await
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::options::Setting;
 use crate::report::Failed;
 use crate::report::Report;
 use crate::report::explain;
+use crate::report::sentence;
 use crate::tfplugin::cty::Path;
 use crate::tfplugin::cty::Step;
 use crate::tfplugin::cty::Type;
@@ -28,25 +29,44 @@ use crate::tfplugin::schema::Nesting;
 /// The file that is standard input.
 pub const STDIN: &str = "-";
 
-/// Reads the configuration of something that looks like the block.
+/// A configuration as it was written.
+pub type Document = Map<String, Json>;
+
+/// Reads a file, or standard input. An absent one is empty.
+pub fn load(file: Option<&FilePath>, report: &mut Report) -> Result<Document, Failed> {
+    let Some(file) = file else { return Ok(Map::new()) };
+    let (name, text) = if file.as_os_str() == STDIN {
+        let mut text = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut text);
+        ("standard input".to_owned(), read.map(|_| text))
+    } else {
+        (file.display().to_string(), fs::read(file))
+    };
+    let text = text.map_err(|error| {
+        report.fail("", "Failed to read the configuration", format!("{name}: {error}"))
+    })?;
+    serde_json::from_slice(&text).map_err(|error| {
+        let detail = format!("{name} is not an object in JSON: {}", explain(&error));
+        report.fail("", "Invalid configuration", detail)
+    })
+}
+
+/// Makes the configuration of something that looks like the block.
 pub fn read(
+    mut document: Document,
     options: &ConfigOptions,
     block: &Block,
     subject: &str,
     report: &mut Report,
 ) -> Result<Value, Failed> {
-    let mut object = match &options.config {
-        Some(file) => object(file, subject, report)?,
-        None => Map::new(),
-    };
     for setting in &options.set {
         let value = setting_value(setting, block, subject, report)?;
-        object.insert(setting.name.clone(), value);
+        document.insert(setting.name.clone(), value);
     }
     let mut problems = Vec::new();
-    check_names(block, &object, &Path::default(), &mut problems);
+    check_names(block, &document, &Path::default(), &mut problems);
     report.take(subject, problems)?;
-    let mut value = block.from_json(&Json::Object(object)).map_err(|error| {
+    let mut value = block.from_json(&Json::Object(document)).map_err(|error| {
         let diagnostic = Diagnostic::error(
             "Incorrect attribute value type",
             format!("The value {}.", error.problem),
@@ -57,33 +77,12 @@ pub fn read(
     let ty = block.implied_type();
     for text in &options.unknown {
         let made = path::parse(text).and_then(|path| path::make_unknown(&mut value, &ty, &path));
-        made.map_err(|error| report.fail(subject, "Invalid --unknown", error.to_string()))?;
+        made.map_err(|error| report.fail(subject, "Invalid --unknown", sentence(&error)))?;
     }
     let mut problems = Vec::new();
     check_required(block, &value, &Path::default(), &mut problems);
     report.take(subject, problems)?;
     Ok(value)
-}
-
-fn object(
-    file: &FilePath,
-    subject: &str,
-    report: &mut Report,
-) -> Result<Map<String, Json>, Failed> {
-    let mut text = Vec::new();
-    let read = if file.as_os_str() == STDIN {
-        std::io::stdin().read_to_end(&mut text).map(drop)
-    } else {
-        fs::read(file).map(|read| text = read)
-    };
-    let file = file.display();
-    read.map_err(|error| {
-        report.fail(subject, "Failed to read the configuration", format!("{file}: {error}"))
-    })?;
-    serde_json::from_slice(&text).map_err(|error| {
-        let detail = format!("{file} is not an object in JSON: {}", explain(&error));
-        report.fail(subject, "Invalid configuration", detail)
-    })
 }
 
 fn setting_value(

@@ -8,12 +8,14 @@
 mod applied;
 mod normal;
 mod planned;
+mod write_only;
 
 pub use applied::broken_by_result;
 pub use applied::unknown_paths;
 pub use applied::without_unknowns;
 pub use normal::normalised;
 pub use planned::broken_by_plan;
+pub use write_only::without_write_only;
 
 use std::fmt;
 

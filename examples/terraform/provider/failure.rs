@@ -44,7 +44,7 @@ fn gone(method: &str, status: &Status, last_words: &[String]) -> Diagnostic {
         None => format!("The provider has not answered {method}: {}", status.message()),
     };
     if last_words.is_empty() {
-        detail.push_str("\n\nIt wrote nothing before that.");
+        detail.push_str("\n\nNothing that it may have written has come.");
     } else {
         detail.push_str("\n\nThe last that it wrote:\n");
         for line in last_words {
@@ -80,6 +80,6 @@ mod tests {
         let gone = diagnostic("ReadResource", &Status::unavailable("lost"), &["panic: x".into()]);
         assert!(gone.detail.ends_with("\n  panic: x"), "{}", gone.detail);
         let silent = diagnostic("ReadResource", &Status::unavailable("lost"), &[]);
-        assert!(silent.detail.contains("wrote nothing"));
+        assert!(silent.detail.contains("Nothing that it may have written"));
     }
 }

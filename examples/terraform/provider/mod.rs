@@ -5,12 +5,14 @@ mod calls;
 mod client;
 mod failure;
 mod identity;
+mod resources;
+mod values;
 
-pub use calls::Applied;
-pub use calls::PlanAnswer;
-pub use calls::PlanQuestion;
 pub use client::Client;
 pub use identity::IdentitySchema;
+pub use resources::Applied;
+pub use resources::PlanAnswer;
+pub use resources::PlanQuestion;
 
 use std::env;
 use std::future::Future;

@@ -19,6 +19,9 @@ mod types;
 mod value;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::DecodeError;
 pub use error::DecodeProblem;
 pub use error::EncodeError;

@@ -40,8 +40,8 @@ impl Value {
     /// Encodes it, byte for byte as go-cty does. Attributes of an object that are absent are
     /// null.
     ///
-    /// go-cty orders elements of sets that are not primitive by rules that it reserves to
-    /// change; those are in the order of [`Value`] here.
+    /// Elements of a set are in the order of [`Value`], which is go-cty's for those that are
+    /// primitive and known. For others go-cty promises none.
     ///
     /// # Errors
     ///
@@ -102,12 +102,11 @@ fn decode(reader: &mut Reader<'_>, ty: &Type, depth: usize) -> Result<Value, Dec
 
 fn decode_elements<'t>(
     reader: &mut Reader<'_>,
-    types: impl ExactSizeIterator<Item = &'t Type>,
+    types: impl Iterator<Item = &'t Type>,
     depth: usize,
 ) -> Result<Vec<Value>, DecodeError> {
-    // An element may be one byte long, and takes many more here: reserve no more than came in.
-    let affordable = reader.remaining() / size_of::<Value>();
-    let mut elements = Vec::with_capacity(types.len().min(affordable));
+    // Nothing is reserved: every announcement of a deep value would count.
+    let mut elements = Vec::new();
     for (index, ty) in types.enumerate() {
         let element = decode(reader, ty, depth + 1);
         elements.push(element.map_err(|error| error.inside(Step::Index(index as i64)))?);

@@ -130,7 +130,9 @@ impl Printer {
             Kind::Sequence { elements, has_order } => {
                 self.sequence(diff, elements, *has_order, level, context)
             }
-            Kind::Map(elements) => self.map(diff, elements, level, context),
+            Kind::Map { elements, is_nested } => {
+                self.map(diff, elements, *is_nested, level, context)
+            }
             Kind::Object { attributes, is_nested } => {
                 if attributes.is_empty() {
                     return format!("{{}}{}{forces}", self.null(diff, context));
@@ -215,6 +217,7 @@ impl Printer {
         &self,
         diff: &Diff,
         elements: &[(String, Diff)],
+        is_nested: bool,
         level: usize,
         context: Context,
     ) -> String {
@@ -222,7 +225,7 @@ impl Printer {
         if elements.is_empty() {
             return format!("{{}}{null}{forces}");
         }
-        let hides_null = context.hides_null || diff.mark == Mark::Delete;
+        let hides_null = context.hides_null || is_nested || diff.mark == Mark::Delete;
         let inner = Context { hides_null, forces: false, ..context };
         let width = elements.iter().map(|(key, _)| quoted(key).chars().count()).max();
         let width = width.unwrap_or_default();
