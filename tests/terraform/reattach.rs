@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::path::Path;
 use std::process::Child;
+use std::process::ChildStdout;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -18,6 +19,8 @@ use crate::support::system::kill;
 /// A provider in debug mode.
 struct Debugged {
     child: Child,
+    /// Go's programs die of output that nobody can read.
+    _stdout: BufReader<ChildStdout>,
     /// What it says to whoever wants to connect.
     reattach: String,
 }
@@ -26,13 +29,13 @@ impl Debugged {
     fn start(program: &Path, flag: &str) -> Self {
         let mut command = Command::new(program);
         let mut child = command.arg(flag).stdout(Stdio::piped()).spawn().expect("it starts");
-        let stdout = BufReader::new(child.stdout.take().expect("its output"));
-        let mut lines = stdout.lines().map(|line| line.expect("text"));
+        let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+        let mut lines = (&mut stdout).lines().map(|line| line.expect("text"));
         let line = lines.find(|line| line.contains("TF_REATTACH_PROVIDERS="));
         let line = line.expect("what to connect to");
         let (_, json) = line.split_once('\'').expect("a quoted value");
         let reattach = json.trim_end_matches('\'').to_owned();
-        Self { child, reattach }
+        Self { child, _stdout: stdout, reattach }
     }
 }
 

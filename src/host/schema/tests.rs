@@ -77,7 +77,7 @@ async fn fifty_instances_that_ask_at_once_cause_one_fetch() {
     assert_eq!(answers_to(&instances, Fetched::shared(7)).await, [7; 50]);
     let expected = SchemaStats { joined: 49, fetches: 1, ..SchemaStats::default() };
     assert_eq!(cache.stats(), expected);
-    assert_eq!(cache.instance("a", OLD).get(|| never()).await.as_deref(), Ok(&7));
+    assert_eq!(cache.instance("a", OLD).get(never).await.as_deref(), Ok(&7));
     assert_eq!(cache.stats(), SchemaStats { hits: 1, ..expected });
 }
 
@@ -89,7 +89,7 @@ async fn fifty_tasks_of_one_instance_cause_one_fetch_whoever_may_have_the_answer
         let cache = Cache::new();
         let instance = cache.instance("a", program);
         assert_eq!(answers_to(&vec![instance.clone(); 50], answer).await, [7; 50]);
-        assert_eq!(instance.get(|| never()).await.as_deref(), Ok(&7));
+        assert_eq!(instance.get(never).await.as_deref(), Ok(&7));
         let expected = SchemaStats { hits: 1, joined: 49, fetches: 1, ..SchemaStats::default() };
         assert_eq!(cache.stats(), expected);
     }
@@ -144,7 +144,7 @@ async fn another_program_at_the_address_drops_what_was_known() {
     assert_eq!(plugin.get(&after, Fetched::shared).await, 2);
     assert_eq!((cache.stats().replaced, cache.len()), (1, 1));
     // Who runs the old one keeps what it has; who begins to run it asks.
-    assert_eq!(before.get(|| never()).await.as_deref(), Ok(&1));
+    assert_eq!(before.get(never).await.as_deref(), Ok(&1));
     assert_eq!(plugin.get(&cache.instance("a", NEW), Fetched::shared).await, 2);
     assert_eq!(plugin.get(&cache.instance("a", OLD), Fetched::shared).await, 3);
 }
@@ -160,7 +160,7 @@ async fn an_answer_that_comes_after_the_program_has_changed_is_its_askers_alone(
     assert_eq!(after.as_deref(), Ok(&2));
     answer.send(Ok(Fetched::shared(1))).expect("it is waited for");
     assert_eq!(late.await.as_deref(), Ok(&1));
-    assert_eq!(cache.instance("a", NEW).get(|| never()).await.as_deref(), Ok(&2));
+    assert_eq!(cache.instance("a", NEW).get(never).await.as_deref(), Ok(&2));
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn an_error_reaches_all_who_wait_and_the_next_fetches_again() {
         let (answer, answered) = held_back();
         let mut first = pin!(instance.get(move || answered));
         assert!(first.as_mut().now_or_never().is_none());
-        let mut second = pin!(instance.get(|| never()));
+        let mut second = pin!(instance.get(never));
         assert!(second.as_mut().now_or_never().is_none());
         answer.send(Err("no")).expect("it is waited for");
         assert_eq!(first.await, Err("no"));
@@ -191,7 +191,7 @@ async fn one_who_gives_up_takes_nothing_from_the_others() {
         let (answer, answered) = held_back();
         let mut first = instance.get(move || answered).boxed();
         assert!((&mut first).now_or_never().is_none());
-        let mut second = pin!(instance.get(|| never()));
+        let mut second = pin!(instance.get(never));
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         answer.send(Ok(Fetched::shared(1))).expect("it is waited for");
