@@ -66,6 +66,8 @@ mod report;
 mod resource;
 mod session;
 mod state;
+#[cfg(test)]
+mod testing;
 #[allow(dead_code, unused_imports, reason = "each of the two programs uses its part")]
 #[path = "../tfplugin/mod.rs"]
 mod tfplugin;

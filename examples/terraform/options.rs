@@ -36,6 +36,7 @@ Output:
   Results go to standard output, diagnostics to standard error. Attributes that the schema calls
   sensitive are shown as `(sensitive value)`, what is not known yet as `(known after apply)`.
   With --json standard output is one object, in which sensitive and unknown values are null:
+    provider            always: address, protocol, and how it is talked to (dialect)
     diagnostics         always: severity, summary, detail, and address and attribute if known
     provider_schemas    schema, as of `terraform providers schema -json`
     schema              schema of one thing, from the same
@@ -150,6 +151,8 @@ pub enum Command {
     },
     /// Shows what would have to be done to get from a state to a configuration
     Plan {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
         config: ConfigOptions,
@@ -161,6 +164,8 @@ pub enum Command {
     },
     /// Plans, asks, and does it
     Apply {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
         config: ConfigOptions,
@@ -174,12 +179,16 @@ pub enum Command {
     },
     /// Reads a resource anew, and writes what it is now to its state
     Read {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[arg(long, value_name = "FILE")]
         state: PathBuf,
     },
     /// Destroys a resource, and removes its state
     Destroy {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[arg(long, value_name = "FILE")]
         state: PathBuf,
@@ -190,6 +199,8 @@ pub enum Command {
     },
     /// Takes a resource that exists already into a state
     Import {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         /// What the provider knows it by
         id: String,
@@ -199,6 +210,7 @@ pub enum Command {
     },
     /// Reads a data source
     Data {
+        /// The data source: its type, and a name for messages
         #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
@@ -206,6 +218,7 @@ pub enum Command {
     },
     /// Calls a function of the provider
     Call {
+        /// The function, by the name that the provider has for it
         function: String,
         /// The arguments, each a value in JSON; where the function wants a string, also just
         /// its text
@@ -239,12 +252,15 @@ pub enum ValidateOptions {
     },
     /// That of a resource
     Resource {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
         config: ConfigOptions,
     },
     /// That of a data source
     Data {
+        /// The data source: its type, and a name for messages
         #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]

@@ -21,6 +21,7 @@ use std::time::Duration;
 use tonic::Status;
 use tracing::Level;
 use trunkline::goplugin::Handshake;
+use trunkline::host::Dialect;
 use trunkline::host::GoPlugin;
 use trunkline::host::Host;
 use trunkline::host::PluginCommand;
@@ -114,6 +115,20 @@ impl Provider {
             }
         };
         Ok(Self { address, version, plugin, client, last_words, interrupted })
+    }
+
+    /// What it is and how it is talked to, for programs.
+    pub fn describe(&self) -> serde_json::Value {
+        let mut json = serde_json::json!({
+            "address": self.address.to_string(),
+            "protocol": self.version,
+            "dialect": "trunkline",
+        });
+        if let Dialect::GoPlugin { tls, .. } = self.plugin.dialect() {
+            json["dialect"] = "go-plugin".into();
+            json["tls"] = tls.into();
+        }
+        json
     }
 
     /// What diagnostics are about that concern the provider as a whole.
