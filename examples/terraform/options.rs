@@ -399,3 +399,69 @@ impl FromStr for Setting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn check(arguments: &[&str]) -> Result<(), &'static str> {
+        let all = ["terraform", "--provider", "p"].iter().chain(arguments);
+        Options::try_parse_from(all).expect("it can be parsed").check()
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_the_provider_stand_before_the_command_or_after_it() {
+        let after = ["terraform", "schema", "--provider", "p", "--json"];
+        let options = Options::try_parse_from(after).unwrap();
+        assert_eq!(options.source.provider, Some(PathBuf::from("p")));
+        assert!(options.shared.json);
+    }
+
+    #[test]
+    fn nobody_is_asked_where_nobody_can_answer() {
+        assert_eq!(check(&["apply", "a.b", "--state", "s"]), Ok(()));
+        assert!(check(&["apply", "a.b", "--state", "s", "--json"]).is_err());
+        assert!(check(&["destroy", "a.b", "--state", "s", "--json"]).is_err());
+        assert!(check(&["apply", "a.b", "--state", "s", "--config", "-"]).is_err());
+        let approved = ["apply", "a", "--state", "s", "--config", "-", "--auto-approve", "--json"];
+        assert_eq!(check(&approved), Ok(()));
+    }
+
+    #[test]
+    fn standard_input_is_one_thing() {
+        assert!(check(&["plan", "a", "--config", "-", "--provider-config", "-"]).is_err());
+        assert_eq!(check(&["plan", "a", "--config", "-", "--provider-config", "f"]), Ok(()));
+        let twice = ["validate", "provider", "--config", "a", "--provider-config", "b"];
+        assert!(check(&twice).is_err());
+    }
+
+    #[test]
+    fn a_version_is_picked_from_a_directory_only() {
+        assert!(check(&["schema", "--version", "1.0"]).is_err());
+    }
+
+    #[test]
+    fn a_resource_has_a_type_and_maybe_a_name() {
+        let name = |text: &str| text.parse::<ResourceName>().map(|name| (name.kind, name.name));
+        assert_eq!(name("a_b"), Ok(("a_b".to_owned(), "example".to_owned())));
+        assert_eq!(name("a_b.c-d"), Ok(("a_b".to_owned(), "c-d".to_owned())));
+        for wrong in ["", ".a", "a.", "a.b.c", "a b", "a/b"] {
+            assert!(name(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_setting_has_a_name_and_a_value_which_may_be_empty() {
+        let setting: Setting = "a=b=c".parse().unwrap();
+        assert_eq!((setting.name.as_str(), setting.value.as_str()), ("a", "b=c"));
+        assert_eq!("a=".parse::<Setting>().unwrap().value, "");
+        assert!("a".parse::<Setting>().is_err() && "=a".parse::<Setting>().is_err());
+    }
+}

@@ -67,6 +67,11 @@ impl LocateError {
 /// Finds the provider. One that runs already goes before those of a directory, as in
 /// Terraform; a program that is named goes before all.
 pub fn locate(options: &SourceOptions) -> Result<Located, LocateError> {
+    let variable = env::var(REATTACH_VARIABLE).ok();
+    locate_with(options, variable.filter(|json| !json.is_empty()).as_deref())
+}
+
+fn locate_with(options: &SourceOptions, variable: Option<&str>) -> Result<Located, LocateError> {
     if let Some(program) = &options.provider {
         let address = options.address.clone().unwrap_or_else(|| guess(program));
         // A path is meant, also where it is but a name: no program of the PATH.
@@ -76,10 +81,9 @@ pub fn locate(options: &SourceOptions) -> Result<Located, LocateError> {
     if let Some(json) = &options.reattach {
         return running("--reattach", json, options, true)?.ok_or(LocateError::Nothing);
     }
-    let variable = env::var(REATTACH_VARIABLE).ok().filter(|json| !json.is_empty());
     if let Some(json) = variable {
         let is_last_resort = options.plugin_dir.is_none();
-        if let Some(found) = running(REATTACH_VARIABLE, &json, options, is_last_resort)? {
+        if let Some(found) = running(REATTACH_VARIABLE, json, options, is_last_resort)? {
             return Ok(found);
         }
     }
@@ -204,6 +208,24 @@ mod tests {
     #[test]
     fn a_directory_needs_an_address() {
         let options = SourceOptions { plugin_dir: Some("/nonexistent".into()), ..options() };
-        assert!(matches!(locate(&options), Err(LocateError::NoAddress)));
+        assert!(matches!(locate_with(&options, None), Err(LocateError::NoAddress)));
+    }
+
+    #[test]
+    fn a_named_program_goes_before_one_that_runs_and_that_before_a_directory() {
+        let variable = format!(r#"{{"acme/a": {}}}"#, entry(1));
+        let program = SourceOptions { provider: Some("/p".into()), ..options() };
+        let found = locate_with(&program, Some(&variable)).unwrap();
+        assert!(matches!(found.source, Source::Program(_)));
+        let wanted = |address: &str| SourceOptions {
+            plugin_dir: Some("/nonexistent".into()),
+            address: Some(address.parse().unwrap()),
+            ..options()
+        };
+        let found = locate_with(&wanted("acme/a"), Some(&variable)).unwrap();
+        assert!(matches!(found.source, Source::Running(_)));
+        let missed = locate_with(&wanted("acme/b"), Some(&variable));
+        assert!(matches!(missed, Err(LocateError::Directory(_))));
+        assert!(matches!(locate_with(&options(), None), Err(LocateError::Nothing)));
     }
 }
