@@ -45,7 +45,7 @@ pub enum LocateError {
     NoAddress,
 
     #[error(transparent)]
-    Directory(#[from] plugin_dir::FindError),
+    Directory(Box<plugin_dir::FindError>),
 
     #[error("{origin} cannot be used")]
     Reattach { origin: &'static str, source: ReattachError },
@@ -90,7 +90,8 @@ fn locate_with(options: &SourceOptions, variable: Option<&str>) -> Result<Locate
     let directory = options.plugin_dir.as_deref().ok_or(LocateError::Nothing)?;
     let wanted = options.address.as_ref().ok_or(LocateError::NoAddress)?;
     let platform = options.platform.clone().unwrap_or_else(plugin_dir::this_platform);
-    let found = plugin_dir::find(directory, wanted, options.version.as_ref(), &platform)?;
+    let found = plugin_dir::find(directory, wanted, options.version.as_ref(), &platform)
+        .map_err(|error| LocateError::Directory(Box::new(error)))?;
     tracing::info!(address = %found.address, version = %found.version, "picked a provider");
     Ok(Located { address: found.address, source: Source::Program(found.program) })
 }

@@ -34,9 +34,11 @@ pub fn plain(value: &Value) -> Json {
         Value::Number(number) => {
             let text = number.to_string();
             // As a string, if a reader would round it.
-            let exact = |json: &Json| json.to_string() == text;
-            let parsed = serde_json::from_str::<Json>(&text).ok().filter(exact);
-            parsed.unwrap_or(Json::String(text))
+            let written = |exact: &Json| exact.to_string();
+            match serde_json::from_str(&text) {
+                Ok(exact) if written(&exact) == text => exact,
+                _ => Json::String(text),
+            }
         }
         Value::String(text) => text.as_str().into(),
         Value::Sequence(elements) => elements.iter().map(plain).collect(),
