@@ -379,6 +379,9 @@ async fn live(
         biased;
         () = core.life.ended() => {}
         lost = &mut driver => {
+            // It holds the calls that it has not sent: they fail when it is dropped, and
+            // somebody may wait for one, as who launches the plugin does.
+            driver = futures::future::ready(Ok(())).boxed();
             let known = match last_words {
                 Some(last_words) => tokio::select! {
                     known = last_words => known,

@@ -141,7 +141,8 @@ impl Launch {
                     #[cfg(feature = "goplugin")]
                     sockets: met.sockets,
                 };
-                Ok(PluginHandle::new(info, met.terms, control, running, span))
+                let program = self.launched();
+                Ok(PluginHandle::new(info, program, met.terms, control, running, span))
             }
             outcome => Err(self.explain(outcome, child, output).await),
         }
@@ -293,7 +294,7 @@ impl Launch {
             policy: self.policy,
             sockets: Some(connected.sockets),
         };
-        Ok(PluginHandle::new(info, terms, control, running, span))
+        Ok(PluginHandle::new(info, None, terms, control, running, span))
     }
 
     fn plan(&self, offers: Offers, last_words: LastWords, weak: &WeakBroker) -> Plan {

@@ -1,5 +1,6 @@
 //! The handle of a plugin that runs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use crate::host::exit::Exit;
 use crate::host::runner;
 use crate::host::runner::Request;
 use crate::host::runner::Running;
+use crate::host::schema::Executes;
 use crate::host::supervisor::EndCause;
 use crate::services::log::LogControl;
 
@@ -34,6 +36,8 @@ use crate::services::log::LogControl;
 pub struct PluginHandle {
     info: PluginInfo,
     pid: u32,
+    /// The file that was launched, if this host has launched it.
+    program: Option<PathBuf>,
     broker: Broker,
     terms: Terms,
     log: LogControl,
@@ -90,6 +94,7 @@ pub struct PluginEnd {
 impl PluginHandle {
     pub(super) fn new(
         info: PluginInfo,
+        program: Option<PathBuf>,
         terms: Terms,
         log: LogControl,
         running: Running,
@@ -99,7 +104,7 @@ impl PluginHandle {
         let (end, ended) = watch::channel(None);
         let (broker, pid) = (running.broker.clone(), running.process.id());
         tokio::spawn(runner::run(running, asked, end).instrument(span.clone()));
-        Self { info, pid, broker, terms, log, requests, ended }
+        Self { info, pid, program, broker, terms, log, requests, ended }
     }
 
     /// What the host calls the plugin.
@@ -201,6 +206,11 @@ impl PluginHandle {
             // The runtime is being torn down, and the process is killed with it.
             Err(_) => PluginEnd::UNKNOWN,
         }
+    }
+
+    /// What is needed to find the program that the process executes.
+    pub(super) fn executes(&self) -> Executes {
+        Executes { pid: self.pid, file: self.program.clone(), ended: self.ended.clone() }
     }
 
     fn ask(&self, request: Request) {

@@ -191,6 +191,15 @@ impl Launch {
         }
     }
 
+    /// The file that is launched, where it can be found now.
+    pub(super) fn launched(&self) -> Option<PathBuf> {
+        match &self.source {
+            Source::Command(command) => command.locate(std::env::var_os("PATH").as_deref()),
+            #[cfg(feature = "goplugin")]
+            Source::Running(_) => None,
+        }
+    }
+
     pub(super) fn span(&self, pid: u32, run: Uuid) -> Span {
         let span = tracing::info_span!(parent: None, "plugin", name = &*self.name, pid, %run);
         span.follows_from(Span::current());

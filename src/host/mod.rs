@@ -16,6 +16,7 @@
 mod application;
 #[cfg(feature = "goplugin")]
 mod attached;
+mod clients;
 mod command;
 mod connecting;
 mod error;
@@ -32,12 +33,15 @@ mod output;
 mod pin;
 mod process;
 mod runner;
+mod schema;
 mod start;
 mod supervisor;
 mod tail;
 
 pub use application::Host;
 pub use application::PluginInfo;
+pub use clients::ClientError;
+pub use clients::Clients;
 pub use command::Environment;
 pub use command::PluginCommand;
 pub use error::ExecObstacle;
@@ -53,5 +57,9 @@ pub use handle::PluginHandle;
 pub use launch::Launch;
 pub use pin::ParsePinError;
 pub use pin::Sha256Pin;
+pub use schema::Fetched;
+pub use schema::SchemaCache;
+pub use schema::SchemaStats;
+pub use schema::Schemas;
 pub use supervisor::EndCause;
 pub use supervisor::StopPolicy;

@@ -69,7 +69,12 @@ impl Sha256Pin {
     ///
     /// What opening or reading the file fails with.
     pub fn of_file(path: impl AsRef<Path>) -> io::Result<Self> {
-        hash_all(File::open(path)?, |_| Ok(()))
+        Self::of_reader(File::open(path)?)
+    }
+
+    /// The pin of all that can be read. Blocks meanwhile.
+    pub(crate) fn of_reader(from: impl Read) -> io::Result<Self> {
+        hash_all(from, |_| Ok(()))
     }
 }
 

@@ -24,6 +24,7 @@ mod host;
 mod layer;
 mod orphan;
 mod serve;
+mod servers;
 #[cfg(feature = "goplugin")]
 mod stdio;
 
@@ -33,3 +34,4 @@ pub use layer::HostLogFilter;
 pub use layer::HostLogLayer;
 pub use serve::Plugin;
 pub use serve::ServeError;
+pub use servers::Servers;

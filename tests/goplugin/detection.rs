@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use rustix::process::Signal;
+use trunkline::host::ClientError;
+use trunkline::host::Clients;
 use trunkline::host::Dialect;
 use trunkline::host::GoPlugin;
 use trunkline::host::LaunchError;
@@ -57,6 +59,28 @@ async fn the_version_is_the_highest_that_both_have_in_either_dialect() {
             assert_eq!(told(&plugin, "version").await, format!("Some({expected})"));
             within(plugin.stop()).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn the_client_that_is_made_is_that_of_the_version_in_common_in_either_dialect() {
+    let clients = Clients::new()
+        .version(1, |plugin| Ok((1, plugin.open("trunkline.probe.Probe")?)))
+        .version(2, |plugin| Ok((2, plugin.open("trunkline.probe.Probe")?)));
+    for native in [true, false] {
+        let handshake = trunkline::goplugin::Handshake::new("TRUNKLINE_INTEROP", "bread");
+        let plugin = ours(GoPlugin::new(clients.handshake(handshake)).native(native)).await;
+        let (version, _) = clients.of(&plugin).expect("a client");
+        assert_eq!(version, 2);
+
+        let older = Clients::new().version(1, |_| Ok(()));
+        let error = older.of(&plugin).expect_err("they speak version 2");
+        let ClientError::Version { version, known } = error else { panic!("{error:?}") };
+        assert_eq!((version, known), (Some(2), vec![1]));
+
+        within(plugin.kill()).await;
+        let error = clients.of(&plugin).expect_err("it is gone");
+        assert!(matches!(error, ClientError::Open { version: 2, .. }), "{error:?}");
     }
 }
 

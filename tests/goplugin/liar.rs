@@ -40,6 +40,7 @@ use crate::support::capture::Capture;
 use crate::support::demo::Payload;
 use crate::support::demo::echo_client::EchoClient;
 use crate::support::echo::Echo;
+use crate::support::system::LONG;
 use crate::support::system::assert_no_process;
 use crate::support::system::eventually;
 use crate::support::system::is_running;
@@ -170,7 +171,7 @@ async fn what_a_plugin_calls_its_socket_and_is_anothers_is_left_alone() {
 
 #[tokio::test]
 async fn a_plugin_that_speaks_no_http_is_refused() {
-    let launch = liar("garbage").start_timeout(std::time::Duration::from_secs(5));
+    let launch = liar("garbage").start_timeout(LONG);
     let error = within(launch.start()).await.expect_err("garbage");
     assert!(!matches!(error, LaunchError::TimedOut { .. }), "{error:?}");
 }

@@ -18,4 +18,5 @@ mod leaks;
 mod logging;
 mod output;
 mod reach;
+mod schemas;
 mod stopping;

@@ -162,6 +162,14 @@ impl Core {
         }
     }
 
+    /// Fails if the session has ended.
+    fn check_alive(&self) -> Result<(), Error> {
+        match self.life.reason() {
+            Some(reason) => Err(StreamError::Trunk(reason).into()),
+            None => Ok(()),
+        }
+    }
+
     /// What the application has registered.
     fn registrations(&self) -> usize {
         let registered = self.registered.lock();
@@ -214,6 +222,7 @@ impl Core {
 
 impl Dialect for Session {
     fn open(self: Arc<Self>, service: String) -> Result<Arc<dyn Line>, Error> {
+        self.core.check_alive()?;
         match self.core.role {
             Role::Host => Ok(Arc::new(Main::new(self))),
             Role::Plugin if self.core.peer_has_services => {
@@ -227,6 +236,7 @@ impl Dialect for Session {
     }
 
     fn dial(self: Arc<Self>, id: ServiceId) -> Result<Arc<dyn Line>, Error> {
+        self.core.check_alive()?;
         let id = u32::try_from(id.get()).map_err(|_| StreamError::Peer(Code::Unknown))?;
         Ok(Arc::new(Brokered::new(self, id)))
     }

@@ -7,6 +7,7 @@ pub mod raw;
 pub mod raw_crimes;
 
 use std::env;
+use std::path::PathBuf;
 
 use trunkline::host::PluginCommand;
 
@@ -19,7 +20,12 @@ const ENTRANCE: &str = "bin::not_a_test_but_the_programs_that_tests_launch";
 /// How to launch the program of this name as a plugin.
 pub fn plugin(program: &str) -> PluginCommand {
     let this = env::current_exe().expect("the path of this test program");
-    PluginCommand::new(this).args(arguments()).env(PROGRAM, program)
+    plugin_of(this, program)
+}
+
+/// The same, of another file that comes to the same.
+pub fn plugin_of(file: impl Into<PathBuf>, program: &str) -> PluginCommand {
+    PluginCommand::new(file).args(arguments()).env(PROGRAM, program)
 }
 
 /// How to start the program of this name by hand.

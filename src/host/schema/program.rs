@@ -1,0 +1,134 @@
+//! Which program a plugin's process executes, by the hash of its bytes.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use tokio::sync::Mutex;
+use tokio::sync::watch;
+
+use crate::host::handle::PluginEnd;
+use crate::host::pin::Sha256Pin;
+
+/// How many files' hashes are remembered. An application has fewer plugins at a time, and
+/// what is forgotten is read again.
+const REMEMBERED: usize = 128;
+
+/// A plugin's process, to find its program by.
+#[derive(Clone, Debug)]
+pub(crate) struct Executes {
+    pub(crate) pid: u32,
+    /// The file that was launched. `None` if this host has not launched it.
+    pub(crate) file: Option<PathBuf>,
+    /// Once it has ended, its number may be another's.
+    pub(crate) ended: watch::Receiver<Option<PluginEnd>>,
+}
+
+/// Hashes of programs, each read once.
+#[derive(Debug, Default)]
+pub(super) struct Programs {
+    /// The oldest first. Locked while a file is read, so that none is read twice.
+    known: Mutex<VecDeque<(FileId, Sha256Pin)>>,
+}
+
+/// A file, and what changes when its content does. While a process executes it, nobody can
+/// write to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// Why a process does not show what it executes.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoProgram {
+    #[error("the process has ended")]
+    Ended,
+    #[error("the plugin is a script, whose interpreter may run anything")]
+    Script,
+    #[error("the program of the process cannot be read")]
+    Read(#[source] io::Error),
+    #[cfg(not(target_os = "linux"))]
+    #[error("this platform does not show what a process executes")]
+    Platform,
+}
+
+impl Programs {
+    /// The hash of what the process executes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe. A file that is being read is read to its end, for nobody.
+    pub(super) async fn sha256(&self, plugin: Executes) -> Result<Sha256Pin, NoProgram> {
+        let mut known = self.known.lock().await;
+        let (file, id) = blocking(move || open(&plugin)).await?;
+        if let Some((_, hash)) = known.iter().find(|(known, _)| *known == id) {
+            return Ok(*hash);
+        }
+        let hash = blocking(move || Sha256Pin::of_reader(file).map_err(NoProgram::Read)).await?;
+        if known.len() == REMEMBERED {
+            known.pop_front();
+        }
+        known.push_back((id, hash));
+        Ok(hash)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NoProgram> + Send + 'static,
+) -> Result<T, NoProgram> {
+    let done = tokio::task::spawn_blocking(work).await;
+    // The runtime is shutting down.
+    done.unwrap_or_else(|error| Err(NoProgram::Read(io::Error::other(error))))
+}
+
+#[cfg(target_os = "linux")]
+fn open(plugin: &Executes) -> Result<(File, FileId), NoProgram> {
+    let program = File::open(format!("/proc/{}/exe", plugin.pid)).map_err(NoProgram::Read)?;
+    // Looked at last: until then the number was this plugin's.
+    if plugin.ended.borrow().is_some() {
+        return Err(NoProgram::Ended);
+    }
+    let id = FileId::of(&program.metadata().map_err(NoProgram::Read)?);
+    if let Some(launched) = &plugin.file
+        && std::fs::metadata(launched).is_ok_and(|launched| FileId::of(&launched) != id)
+        && is_script(launched).map_err(NoProgram::Read)?
+    {
+        return Err(NoProgram::Script);
+    }
+    Ok((program, id))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open(_: &Executes) -> Result<(File, FileId), NoProgram> {
+    Err(NoProgram::Platform)
+}
+
+#[cfg(target_os = "linux")]
+fn is_script(path: &std::path::Path) -> io::Result<bool> {
+    if !std::fs::metadata(path)?.is_file() {
+        // It was replaced by what cannot be launched.
+        return Ok(false);
+    }
+    let mut start = [0; 2];
+    let read = File::open(path)?.read(&mut start)?;
+    Ok(start[..read] == *b"#!")
+}
+
+impl FileId {
+    fn of(file: &std::fs::Metadata) -> Self {
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
