@@ -15,8 +15,8 @@ use crate::locate::version::Constraints;
 const AFTER_HELP: &str = "\
 Examples:
   terraform --provider ./terraform-provider-random schema resource random_string
-  terraform --plugin-dir ~/.terraform.d/plugin-cache --address hashicorp/random --version '~> 3.5' \\
-      plan random_string.mine --set length=8
+  terraform --plugin-dir ~/.terraform.d/plugin-cache --address hashicorp/random \\
+      --provider-version '~> 3.5' plan random_string.mine --set length=8
   terraform --provider ./terraform-provider-local apply local_file --config file.json --state file.state
   terraform --provider ./terraform-provider-time call rfc3339_parse 2023-07-25T23:43:16Z
 
@@ -89,7 +89,7 @@ pub struct SourceOptions {
     pub provider: Option<PathBuf>,
 
     /// A directory of unpacked providers, HOST/NAMESPACE/NAME/VERSION/OS_ARCH, from which one
-    /// is picked by --address, --version and --platform
+    /// is picked by --address, --provider-version and --platform
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "provider")]
     pub plugin_dir: Option<PathBuf>,
 
@@ -100,7 +100,8 @@ pub struct SourceOptions {
 
     /// Which versions of --plugin-dir will do: "~> 3.5", ">= 3.1, < 4.0", or exactly "3.6.0"
     /// [default: the newest]
-    #[arg(long, global = true, value_name = "CONSTRAINT")]
+    #[arg(long = "provider-version", visible_alias = "version", global = true)]
+    #[arg(value_name = "CONSTRAINT")]
     pub version: Option<Constraints>,
 
     /// The platform to pick from --plugin-dir [default: this machine's]
@@ -119,6 +120,11 @@ pub struct SourceOptions {
     /// Talk to the provider without TLS, as with TF_DISABLE_PLUGIN_TLS
     #[arg(long, global = true)]
     pub no_mtls: bool,
+
+    /// A file in which a provider that is built on Trunkline may keep something between runs;
+    /// it is made if it is not there [default: none]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub store: Option<PathBuf>,
 
     /// Speak go-plugin's wire even with a provider that knows Trunkline's own
     #[arg(long, global = true)]
@@ -306,7 +312,9 @@ impl Options {
     pub fn check(&self) -> Result<(), &'static str> {
         let Self { source, shared, command } = self;
         if source.plugin_dir.is_none() && (source.version.is_some() || source.platform.is_some()) {
-            return Err("--version and --platform pick from --plugin-dir, which is missing");
+            return Err(
+                "--provider-version and --platform pick from --plugin-dir, which is missing",
+            );
         }
         let config = command.config().and_then(|config| config.config.as_deref());
         let is_stdin = |file: Option<&Path>| file.is_some_and(|file| file.as_os_str() == STDIN);
@@ -445,6 +453,9 @@ mod tests {
     #[test]
     fn a_version_is_picked_from_a_directory_only() {
         assert!(check(&["schema", "--version", "1.0"]).is_err());
+        let picked = ["schema", "--plugin-dir", "d", "--provider-version", "~> 1.0"];
+        let picked = ["terraform"].iter().chain(&picked);
+        assert!(Options::try_parse_from(picked).unwrap().check().is_ok());
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::options::SourceOptions;
 /// Where Terraform, too, looks for providers that run already.
 const REATTACH_VARIABLE: &str = "TF_REATTACH_PROVIDERS";
 
+/// The version of Terraform's plugin protocol of a provider that does not say.
+const UNSAID_VERSION: u32 = 5;
+
 /// A provider that is about to be launched or connected to.
 #[derive(Debug)]
 pub struct Located {
@@ -126,10 +129,22 @@ fn running(
         None if all.len() > 1 => return Err(LocateError::Several { origin, there: there() }),
         None => all.iter().next(),
     };
-    Ok(entry.map(|(name, reattach)| Located {
-        address: name.parse().unwrap_or_else(|_| guess(Path::new(name))),
-        source: Source::Running(reattach.clone()),
-    }))
+    let Some((name, reattach)) = entry else { return Ok(None) };
+    let address = name.parse().unwrap_or_else(|_| guess(Path::new(name)));
+    let reattach = with_version(reattach, options.protocol)
+        .map_err(|source| LocateError::Reattach { origin, source })?;
+    Ok(Some(Located { address, source: Source::Running(reattach) }))
+}
+
+/// Before there was version 6 of the protocol, providers did not say which they speak.
+fn with_version(reattach: &Reattach, wanted: Option<u32>) -> Result<Reattach, ReattachError> {
+    if reattach.protocol_version() != 0 {
+        return Ok(reattach.clone());
+    }
+    let version = wanted.unwrap_or(UNSAID_VERSION);
+    let (network, address) = (reattach.network(), reattach.address());
+    let said = Reattach::new(version, network, &address, reattach.pid())?;
+    Ok(said.test(reattach.is_test()))
 }
 
 /// The address of a program, from its path: that of a directory of providers says all of
@@ -164,6 +179,7 @@ mod tests {
             reattach: None,
             protocol: None,
             no_mtls: false,
+            store: None,
             no_native: false,
         }
     }
@@ -204,6 +220,23 @@ mod tests {
         let missed = running("--reattach", &one, &wanted, true).unwrap_err().to_string();
         assert!(missed.ends_with("acme/b; it has: acme/a"), "{missed}");
         assert!(running("--reattach", &one, &wanted, false).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_provider_that_does_not_say_its_version_speaks_the_old_one() {
+        let version = |json: &str, protocol| {
+            let options = SourceOptions { protocol, ..options() };
+            let found = running("--reattach", json, &options, true).unwrap().unwrap();
+            match found.source {
+                Source::Running(plugin) => (plugin.protocol_version(), plugin.is_test()),
+                Source::Program(_) => unreachable!("it runs"),
+            }
+        };
+        let said = format!(r#"{{"a": {}}}"#, entry(1));
+        let unsaid = said.replace(r#""ProtocolVersion":5,"#, "");
+        assert_eq!(version(&unsaid, None), (5, true));
+        assert_eq!(version(&unsaid, Some(6)), (6, true));
+        assert_eq!(version(&said, Some(6)), (5, true));
     }
 
     #[test]
