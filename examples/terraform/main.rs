@@ -26,6 +26,7 @@
 //! | `../tfplugin` | values, schemas and messages, shared with `terraform_provider` |
 
 use std::io::Write;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ mod report;
 mod resource;
 mod session;
 mod state;
+#[cfg(test)]
+mod testing;
 #[allow(dead_code, unused_imports, reason = "each of the two programs uses its part")]
 #[path = "../tfplugin/mod.rs"]
 mod tfplugin;
@@ -156,7 +159,8 @@ async fn run(
         let was_read = session.output.finish(&session.report);
         if has_failed || !was_read { FAILURE } else { 0 }
     };
-    let code = supervise(&provider, work, &mut signals, &interrupt).await;
+    // Boxed, for it is large and would be part of every future around it.
+    let code = supervise(&provider, Box::pin(work), &mut signals, &interrupt).await;
     tokio::select! {
         () = provider.shut_down() => {}
         _ = signals.next() => provider.kill().await,
@@ -169,11 +173,10 @@ async fn run(
 /// waits for it fails.
 async fn supervise(
     provider: &Provider,
-    work: impl Future<Output = u8>,
+    mut work: Pin<Box<impl Future<Output = u8>>>,
     signals: &mut Signals,
     interrupt: &watch::Sender<bool>,
 ) -> u8 {
-    tokio::pin!(work);
     let signal = tokio::select! {
         code = &mut work => return code,
         signal = signals.next() => signal,

@@ -15,8 +15,8 @@ use crate::locate::version::Constraints;
 const AFTER_HELP: &str = "\
 Examples:
   terraform --provider ./terraform-provider-random schema resource random_string
-  terraform --plugin-dir ~/.terraform.d/plugin-cache --address hashicorp/random --version '~> 3.5' \\
-      plan random_string.mine --set length=8
+  terraform --plugin-dir ~/.terraform.d/plugin-cache --address hashicorp/random \\
+      --provider-version '~> 3.5' plan random_string.mine --set length=8
   terraform --provider ./terraform-provider-local apply local_file --config file.json --state file.state
   terraform --provider ./terraform-provider-time call rfc3339_parse 2023-07-25T23:43:16Z
 
@@ -36,6 +36,7 @@ Output:
   Results go to standard output, diagnostics to standard error. Attributes that the schema calls
   sensitive are shown as `(sensitive value)`, what is not known yet as `(known after apply)`.
   With --json standard output is one object, in which sensitive and unknown values are null:
+    provider            always: address, protocol, and how it is talked to (dialect)
     diagnostics         always: severity, summary, detail, and address and attribute if known
     provider_schemas    schema, as of `terraform providers schema -json`
     schema              schema of one thing, from the same
@@ -88,7 +89,7 @@ pub struct SourceOptions {
     pub provider: Option<PathBuf>,
 
     /// A directory of unpacked providers, HOST/NAMESPACE/NAME/VERSION/OS_ARCH, from which one
-    /// is picked by --address, --version and --platform
+    /// is picked by --address, --provider-version and --platform
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "provider")]
     pub plugin_dir: Option<PathBuf>,
 
@@ -99,7 +100,8 @@ pub struct SourceOptions {
 
     /// Which versions of --plugin-dir will do: "~> 3.5", ">= 3.1, < 4.0", or exactly "3.6.0"
     /// [default: the newest]
-    #[arg(long, global = true, value_name = "CONSTRAINT")]
+    #[arg(long = "provider-version", visible_alias = "version", global = true)]
+    #[arg(value_name = "CONSTRAINT")]
     pub version: Option<Constraints>,
 
     /// The platform to pick from --plugin-dir [default: this machine's]
@@ -118,6 +120,11 @@ pub struct SourceOptions {
     /// Talk to the provider without TLS, as with TF_DISABLE_PLUGIN_TLS
     #[arg(long, global = true)]
     pub no_mtls: bool,
+
+    /// A file in which a provider that is built on Trunkline may keep something between runs;
+    /// it is made if it is not there [default: none]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub store: Option<PathBuf>,
 
     /// Speak go-plugin's wire even with a provider that knows Trunkline's own
     #[arg(long, global = true)]
@@ -150,6 +157,8 @@ pub enum Command {
     },
     /// Shows what would have to be done to get from a state to a configuration
     Plan {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
         config: ConfigOptions,
@@ -161,6 +170,8 @@ pub enum Command {
     },
     /// Plans, asks, and does it
     Apply {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
         config: ConfigOptions,
@@ -174,12 +185,16 @@ pub enum Command {
     },
     /// Reads a resource anew, and writes what it is now to its state
     Read {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[arg(long, value_name = "FILE")]
         state: PathBuf,
     },
     /// Destroys a resource, and removes its state
     Destroy {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[arg(long, value_name = "FILE")]
         state: PathBuf,
@@ -190,6 +205,8 @@ pub enum Command {
     },
     /// Takes a resource that exists already into a state
     Import {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         /// What the provider knows it by
         id: String,
@@ -199,6 +216,7 @@ pub enum Command {
     },
     /// Reads a data source
     Data {
+        /// The data source: its type, and a name for messages
         #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
@@ -206,6 +224,7 @@ pub enum Command {
     },
     /// Calls a function of the provider
     Call {
+        /// The function, by the name that the provider has for it
         function: String,
         /// The arguments, each a value in JSON; where the function wants a string, also just
         /// its text
@@ -239,12 +258,15 @@ pub enum ValidateOptions {
     },
     /// That of a resource
     Resource {
+        /// The resource: its type, and a name for messages
+        #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
         config: ConfigOptions,
     },
     /// That of a data source
     Data {
+        /// The data source: its type, and a name for messages
         #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
         #[command(flatten)]
@@ -290,7 +312,9 @@ impl Options {
     pub fn check(&self) -> Result<(), &'static str> {
         let Self { source, shared, command } = self;
         if source.plugin_dir.is_none() && (source.version.is_some() || source.platform.is_some()) {
-            return Err("--version and --platform pick from --plugin-dir, which is missing");
+            return Err(
+                "--provider-version and --platform pick from --plugin-dir, which is missing",
+            );
         }
         let config = command.config().and_then(|config| config.config.as_deref());
         let is_stdin = |file: Option<&Path>| file.is_some_and(|file| file.as_os_str() == STDIN);
@@ -381,5 +405,74 @@ impl FromStr for Setting {
             }
             _ => Err("write NAME=VALUE, such as length=8".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn check(arguments: &[&str]) -> Result<(), &'static str> {
+        let all = ["terraform", "--provider", "p"].iter().chain(arguments);
+        Options::try_parse_from(all).expect("it can be parsed").check()
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_the_provider_stand_before_the_command_or_after_it() {
+        let after = ["terraform", "schema", "--provider", "p", "--json"];
+        let options = Options::try_parse_from(after).unwrap();
+        assert_eq!(options.source.provider, Some(PathBuf::from("p")));
+        assert!(options.shared.json);
+    }
+
+    #[test]
+    fn nobody_is_asked_where_nobody_can_answer() {
+        assert_eq!(check(&["apply", "a.b", "--state", "s"]), Ok(()));
+        assert!(check(&["apply", "a.b", "--state", "s", "--json"]).is_err());
+        assert!(check(&["destroy", "a.b", "--state", "s", "--json"]).is_err());
+        assert!(check(&["apply", "a.b", "--state", "s", "--config", "-"]).is_err());
+        let approved = ["apply", "a", "--state", "s", "--config", "-", "--auto-approve", "--json"];
+        assert_eq!(check(&approved), Ok(()));
+    }
+
+    #[test]
+    fn standard_input_is_one_thing() {
+        assert!(check(&["plan", "a", "--config", "-", "--provider-config", "-"]).is_err());
+        assert_eq!(check(&["plan", "a", "--config", "-", "--provider-config", "f"]), Ok(()));
+        let twice = ["validate", "provider", "--config", "a", "--provider-config", "b"];
+        assert!(check(&twice).is_err());
+    }
+
+    #[test]
+    fn a_version_is_picked_from_a_directory_only() {
+        assert!(check(&["schema", "--version", "1.0"]).is_err());
+        let picked = ["schema", "--plugin-dir", "d", "--provider-version", "~> 1.0"];
+        let picked = ["terraform"].iter().chain(&picked);
+        assert!(Options::try_parse_from(picked).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn a_resource_has_a_type_and_maybe_a_name() {
+        let name = |text: &str| text.parse::<ResourceName>().map(|name| (name.kind, name.name));
+        assert_eq!(name("a_b"), Ok(("a_b".to_owned(), "example".to_owned())));
+        assert_eq!(name("a_b.c-d"), Ok(("a_b".to_owned(), "c-d".to_owned())));
+        for wrong in ["", ".a", "a.", "a.b.c", "a b", "a/b"] {
+            assert!(name(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_setting_has_a_name_and_a_value_which_may_be_empty() {
+        let setting: Setting = "a=b=c".parse().unwrap();
+        assert_eq!((setting.name.as_str(), setting.value.as_str()), ("a", "b=c"));
+        assert_eq!("a=".parse::<Setting>().unwrap().value, "");
+        assert!("a".parse::<Setting>().is_err() && "=a".parse::<Setting>().is_err());
     }
 }

@@ -24,7 +24,7 @@ pub struct Output {
 
 impl Output {
     pub fn new(as_json: bool) -> Self {
-        let style = if as_json { Style::default() } else { Style::for_stream(&std::io::stdout()) };
+        let style = if as_json { Style::OFF } else { Style::for_stream(&std::io::stdout()) };
         Self { style, document: as_json.then(Map::new), shown: 0, is_broken: false }
     }
 

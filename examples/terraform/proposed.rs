@@ -203,3 +203,6 @@ impl<'a> Shape<'a> {
             .map(|(name, nested)| (name.as_str(), nested.nesting, Shape::Block(&nested.block)))
     }
 }
+
+#[cfg(test)]
+mod tests;

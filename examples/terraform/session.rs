@@ -50,9 +50,10 @@ impl<'a> Session<'a> {
         provider: &'a Provider,
         documents: Documents,
         interrupted: Interrupted,
-        output: Output,
+        mut output: Output,
     ) -> (Self, Result<(), Failed>) {
         let mut report = Report::default();
+        output.set("provider", provider.describe());
         let schema = provider.schema(&mut report).await;
         let result = schema.as_ref().map(drop).map_err(|failed| *failed);
         let schema = schema.unwrap_or_default();

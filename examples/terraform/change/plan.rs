@@ -200,3 +200,83 @@ fn attribute_at<'a>(block: &'a Block, path: &Path) -> Option<&'a Attribute> {
     }
     Some(attribute)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::ResourceName;
+    use crate::testing::block;
+    use crate::testing::blocks;
+    use crate::testing::list;
+    use crate::testing::object;
+    use crate::testing::optional;
+    use crate::testing::text;
+    use crate::testing::write_only;
+    use crate::tfplugin::cty::Type;
+    use crate::tfplugin::schema::Nesting;
+    use crate::tfplugin::schema::Schema;
+
+    fn resource() -> Resource {
+        let disk = block([("size", optional(Type::String)), ("key", write_only(Type::String))], []);
+        let block = block(
+            [("a", optional(Type::String)), ("b", optional(Type::String))],
+            [("disk", blocks(Nesting::List, disk))],
+        );
+        let name: ResourceName = "x.y".parse().unwrap();
+        Resource::new(&name, "x.y".to_owned(), Schema { version: 0, block }, None, false)
+    }
+
+    fn value(a: Value, size: &str) -> Value {
+        let disk = object([("size", text(size)), ("key", Value::Null)]);
+        object([("a", a), ("b", text("same")), ("disk", list([disk]))])
+    }
+
+    fn replaced_of(planned: Value, paths: &[&[Step]]) -> Result<Vec<String>, Failed> {
+        let answer = PlanAnswer {
+            planned,
+            requires_replace: paths.iter().map(|steps| Path(steps.to_vec())).collect(),
+            private: Default::default(),
+            identity: None,
+            is_legacy: false,
+            deferred: None,
+        };
+        let prior = value(text("1"), "s");
+        let found = replaced(&resource(), &prior, &answer, &mut Report::default())?;
+        Ok(found.iter().map(ToString::to_string).collect())
+    }
+
+    fn name(name: &str) -> Step {
+        Step::Attribute(name.to_owned())
+    }
+
+    #[test]
+    fn what_does_not_change_forces_nothing() {
+        let paths: [&[Step]; 2] = [&[name("a")], &[name("b")]];
+        let changed = replaced_of(value(text("2"), "s"), &paths);
+        assert_eq!(changed, Ok(vec![".a".to_owned()]));
+        assert_eq!(replaced_of(value(text("1"), "s"), &paths), Ok(Vec::new()));
+        let open = replaced_of(value(Value::unknown(), "s"), &paths);
+        assert_eq!(open, Ok(vec![".a".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_write_only_forces_though_no_change_shows() {
+        let key: &[Step] = &[name("disk"), Step::Index(0), name("key")];
+        let size: &[Step] = &[name("disk"), Step::Index(0), name("size")];
+        let found = replaced_of(value(text("1"), "s"), &[key, size]);
+        assert_eq!(found, Ok(vec![".disk[0].key".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_in_one_of_the_two_only_has_changed() {
+        let second: &[Step] = &[name("disk"), Step::Index(1)];
+        let mut planned = value(text("1"), "s");
+        if let Value::Mapping(fields) = &mut planned {
+            let disk = object([("size", text("t")), ("key", Value::Null)]);
+            let disks = fields.get("disk").and_then(Value::as_sequence).unwrap().to_vec();
+            fields.insert("disk".to_owned(), disks.into_iter().chain([disk]).collect());
+        }
+        assert_eq!(replaced_of(planned, &[second]), Ok(vec![".disk[1]".to_owned()]));
+        assert_eq!(replaced_of(value(text("1"), "s"), &[second]), Err(Failed));
+    }
+}

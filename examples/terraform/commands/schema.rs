@@ -15,7 +15,7 @@ pub fn run(session: &mut Session<'_>, of: Option<&SchemaOf>) -> Result<(), Faile
     let all = &session.schema;
     let (text, json) = match of {
         None => {
-            let version = session.provider.version;
+            let version = session.provider.version();
             let heading = format!("{}, protocol {version}", style.bold(&address));
             let text = format!("{heading}\n\n{}", schema::overview(all, style));
             (text, json!({ &address: schema_json::provider(all) }))

@@ -249,3 +249,6 @@ fn elements(
         _ => Box::new(std::iter::empty()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,15 +37,19 @@ pub fn parse(text: &str) -> Result<Path, PathError> {
             step
         };
         steps.push(step);
-        if rest.is_empty() && steps.len() <= DEPTH_LIMIT {
-            return Ok(Path(steps));
-        }
-        let first = rest.chars().next();
-        is_name = first == Some('.');
-        if steps.len() > DEPTH_LIMIT || !(is_name || first == Some('[')) {
+        if steps.len() > DEPTH_LIMIT {
             return Err(wrong());
         }
-        rest = &rest[1..];
+        if rest.is_empty() {
+            return Ok(Path(steps));
+        }
+        let mut characters = rest.chars();
+        is_name = match characters.next() {
+            Some('.') => true,
+            Some('[') => false,
+            _ => return Err(wrong()),
+        };
+        rest = characters.as_str();
     }
 }
 

@@ -138,7 +138,7 @@ fn check_nested(
         (_, Value::Sequence(planned), Value::Sequence(actual)) => {
             if planned.len() != actual.len() {
                 let (planned, actual) = (planned.len(), actual.len());
-                let what = format!("was planned to be {planned} blocks, but now is {actual}");
+                let what = format!("was planned to have {planned} blocks, but has {actual}");
                 return fail(problems, path, what);
             }
             for ((step, planned), actual) in indexed(planned).zip(actual) {

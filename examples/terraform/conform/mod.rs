@@ -118,3 +118,6 @@ fn is_sensitive(attribute: &Attribute) -> bool {
     let nested = attribute.nested.iter().flat_map(|nested| nested.attributes.values());
     attribute.sensitive || nested.into_iter().any(is_sensitive)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,9 @@ use crate::options::SourceOptions;
 /// Where Terraform, too, looks for providers that run already.
 const REATTACH_VARIABLE: &str = "TF_REATTACH_PROVIDERS";
 
+/// The version of Terraform's plugin protocol of a provider that does not say.
+const UNSAID_VERSION: u32 = 5;
+
 /// A provider that is about to be launched or connected to.
 #[derive(Debug)]
 pub struct Located {
@@ -45,7 +48,7 @@ pub enum LocateError {
     NoAddress,
 
     #[error(transparent)]
-    Directory(#[from] plugin_dir::FindError),
+    Directory(Box<plugin_dir::FindError>),
 
     #[error("{origin} cannot be used")]
     Reattach { origin: &'static str, source: ReattachError },
@@ -67,6 +70,11 @@ impl LocateError {
 /// Finds the provider. One that runs already goes before those of a directory, as in
 /// Terraform; a program that is named goes before all.
 pub fn locate(options: &SourceOptions) -> Result<Located, LocateError> {
+    let variable = env::var(REATTACH_VARIABLE).ok();
+    locate_with(options, variable.filter(|json| !json.is_empty()).as_deref())
+}
+
+fn locate_with(options: &SourceOptions, variable: Option<&str>) -> Result<Located, LocateError> {
     if let Some(program) = &options.provider {
         let address = options.address.clone().unwrap_or_else(|| guess(program));
         // A path is meant, also where it is but a name: no program of the PATH.
@@ -76,17 +84,17 @@ pub fn locate(options: &SourceOptions) -> Result<Located, LocateError> {
     if let Some(json) = &options.reattach {
         return running("--reattach", json, options, true)?.ok_or(LocateError::Nothing);
     }
-    let variable = env::var(REATTACH_VARIABLE).ok().filter(|json| !json.is_empty());
     if let Some(json) = variable {
         let is_last_resort = options.plugin_dir.is_none();
-        if let Some(found) = running(REATTACH_VARIABLE, &json, options, is_last_resort)? {
+        if let Some(found) = running(REATTACH_VARIABLE, json, options, is_last_resort)? {
             return Ok(found);
         }
     }
     let directory = options.plugin_dir.as_deref().ok_or(LocateError::Nothing)?;
     let wanted = options.address.as_ref().ok_or(LocateError::NoAddress)?;
     let platform = options.platform.clone().unwrap_or_else(plugin_dir::this_platform);
-    let found = plugin_dir::find(directory, wanted, options.version.as_ref(), &platform)?;
+    let found = plugin_dir::find(directory, wanted, options.version.as_ref(), &platform)
+        .map_err(|error| LocateError::Directory(Box::new(error)))?;
     tracing::info!(address = %found.address, version = %found.version, "picked a provider");
     Ok(Located { address: found.address, source: Source::Program(found.program) })
 }
@@ -121,10 +129,22 @@ fn running(
         None if all.len() > 1 => return Err(LocateError::Several { origin, there: there() }),
         None => all.iter().next(),
     };
-    Ok(entry.map(|(name, reattach)| Located {
-        address: name.parse().unwrap_or_else(|_| guess(Path::new(name))),
-        source: Source::Running(reattach.clone()),
-    }))
+    let Some((name, reattach)) = entry else { return Ok(None) };
+    let address = name.parse().unwrap_or_else(|_| guess(Path::new(name)));
+    let reattach = with_version(reattach, options.protocol)
+        .map_err(|source| LocateError::Reattach { origin, source })?;
+    Ok(Some(Located { address, source: Source::Running(reattach) }))
+}
+
+/// Before there was version 6 of the protocol, providers did not say which they speak.
+fn with_version(reattach: &Reattach, wanted: Option<u32>) -> Result<Reattach, ReattachError> {
+    if reattach.protocol_version() != 0 {
+        return Ok(reattach.clone());
+    }
+    let version = wanted.unwrap_or(UNSAID_VERSION);
+    let (network, address) = (reattach.network(), reattach.address());
+    let said = Reattach::new(version, network, &address, reattach.pid())?;
+    Ok(said.test(reattach.is_test()))
 }
 
 /// The address of a program, from its path: that of a directory of providers says all of
@@ -159,6 +179,7 @@ mod tests {
             reattach: None,
             protocol: None,
             no_mtls: false,
+            store: None,
             no_native: false,
         }
     }
@@ -202,8 +223,43 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_does_not_say_its_version_speaks_the_old_one() {
+        let version = |json: &str, protocol| {
+            let options = SourceOptions { protocol, ..options() };
+            let found = running("--reattach", json, &options, true).unwrap().unwrap();
+            match found.source {
+                Source::Running(plugin) => (plugin.protocol_version(), plugin.is_test()),
+                Source::Program(_) => unreachable!("it runs"),
+            }
+        };
+        let said = format!(r#"{{"a": {}}}"#, entry(1));
+        let unsaid = said.replace(r#""ProtocolVersion":5,"#, "");
+        assert_eq!(version(&unsaid, None), (5, true));
+        assert_eq!(version(&unsaid, Some(6)), (6, true));
+        assert_eq!(version(&said, Some(6)), (5, true));
+    }
+
+    #[test]
     fn a_directory_needs_an_address() {
         let options = SourceOptions { plugin_dir: Some("/nonexistent".into()), ..options() };
-        assert!(matches!(locate(&options), Err(LocateError::NoAddress)));
+        assert!(matches!(locate_with(&options, None), Err(LocateError::NoAddress)));
+    }
+
+    #[test]
+    fn a_named_program_goes_before_one_that_runs_and_that_before_a_directory() {
+        let variable = format!(r#"{{"acme/a": {}}}"#, entry(1));
+        let program = SourceOptions { provider: Some("/p".into()), ..options() };
+        let found = locate_with(&program, Some(&variable)).unwrap();
+        assert!(matches!(found.source, Source::Program(_)));
+        let wanted = |address: &str| SourceOptions {
+            plugin_dir: Some("/nonexistent".into()),
+            address: Some(address.parse().unwrap()),
+            ..options()
+        };
+        let found = locate_with(&wanted("acme/a"), Some(&variable)).unwrap();
+        assert!(matches!(found.source, Source::Running(_)));
+        let missed = locate_with(&wanted("acme/b"), Some(&variable));
+        assert!(matches!(missed, Err(LocateError::Directory(_))));
+        assert!(matches!(locate_with(&options(), None), Err(LocateError::Nothing)));
     }
 }

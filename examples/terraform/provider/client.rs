@@ -2,9 +2,8 @@
 //! same, but for the schema's.
 
 use tonic::Status;
-use trunkline::Error;
 use trunkline::SubChannel;
-use trunkline::host::PluginHandle;
+use trunkline::host::Clients;
 
 use crate::tfplugin::schema::ProviderSchema;
 use crate::tfplugin::schema::SchemaError;
@@ -25,10 +24,6 @@ const LARGEST_SCHEMA: usize = 64 << 20;
 /// servers take.
 const LARGEST_MESSAGE: usize = 256 << 20;
 
-/// The version of a provider that does not say which it speaks: those that one reattaches to
-/// did not, before there was version 6.
-pub const UNSAID_VERSION: u32 = 5;
-
 /// A provider's service, in the version that it speaks. Clones share the connection.
 #[derive(Clone, Debug)]
 pub enum Client {
@@ -42,16 +37,31 @@ pub enum WireSchema {
     V6(tfplugin6::GetSchemaResponse),
 }
 
+/// How a provider is talked to, by version: those that are wanted.
+pub fn clients(only: Option<u32>) -> Clients<Client> {
+    let mut clients = Clients::new();
+    if only.is_none_or(|version| version == 5) {
+        clients = clients.version(5, |plugin| {
+            let client: Client5<SubChannel> = plugin.client()?;
+            Ok(Client::V5(client.max_decoding_message_size(LARGEST_MESSAGE)))
+        });
+    }
+    if only.is_none_or(|version| version == 6) {
+        clients = clients.version(6, |plugin| {
+            let client: Client6<SubChannel> = plugin.client()?;
+            Ok(Client::V6(client.max_decoding_message_size(LARGEST_MESSAGE)))
+        });
+    }
+    clients
+}
+
 impl Client {
-    /// The client for what was agreed with the plugin, whose versions are those of the
-    /// handshake.
-    pub fn of(plugin: &PluginHandle, version: u32) -> Result<Self, Error> {
-        if version == 5 {
-            let client = plugin.client::<Client5<SubChannel>>()?;
-            return Ok(Self::V5(client.max_decoding_message_size(LARGEST_MESSAGE)));
+    /// Of Terraform's plugin protocol.
+    pub fn version(&self) -> u32 {
+        match self {
+            Self::V5(_) => 5,
+            Self::V6(_) => 6,
         }
-        let client = plugin.client::<Client6<SubChannel>>()?;
-        Ok(Self::V6(client.max_decoding_message_size(LARGEST_MESSAGE)))
     }
 
     pub async fn get_schema(self) -> Result<WireSchema, Status> {

@@ -16,15 +16,18 @@ pub use resources::PlanQuestion;
 
 use std::env;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::Status;
 use tracing::Level;
 use trunkline::goplugin::Handshake;
+use trunkline::host::Dialect;
 use trunkline::host::GoPlugin;
 use trunkline::host::Host;
 use trunkline::host::PluginCommand;
 use trunkline::host::PluginHandle;
+use trunkline::services::state::RedbStore;
 
 use crate::interrupt::Interrupted;
 use crate::locate::Located;
@@ -32,9 +35,9 @@ use crate::locate::ProviderAddress;
 use crate::locate::Source;
 use crate::log::LastWords;
 use crate::options::SourceOptions;
-use crate::provider::client::UNSAID_VERSION;
 use crate::report::Failed;
 use crate::report::Report;
+use crate::report::explain;
 use crate::report::sentence;
 use crate::tfplugin;
 use crate::tfplugin::diagnostic::Diagnostic;
@@ -59,8 +62,6 @@ const NO_TLS_VARIABLE: &str = "TF_DISABLE_PLUGIN_TLS";
 #[derive(Debug)]
 pub struct Provider {
     pub address: ProviderAddress,
-    /// Of Terraform's plugin protocol.
-    pub version: u32,
     plugin: PluginHandle,
     client: Client,
     last_words: LastWords,
@@ -80,8 +81,15 @@ impl Provider {
     ) -> Result<Self, Failed> {
         let Located { address, source } = located;
         let subject = format!("provider[\"{address}\"]");
-        let host = Host::new("terraform", env!("CARGO_PKG_VERSION"));
-        let launch = match source {
+        let mut host = Host::new("terraform", env!("CARGO_PKG_VERSION"));
+        if let Some(file) = &options.store {
+            let store = RedbStore::open(file).await.map_err(|error| {
+                let detail = format!("{}: {}", file.display(), explain(&error));
+                report.fail(&subject, "Failed to open the store", detail)
+            })?;
+            host = host.state(Arc::new(store));
+        }
+        let mut launch = match source {
             Source::Program(program) => {
                 let mut command = PluginCommand::new(program);
                 if env::var_os(LOG_VARIABLE).is_none() {
@@ -96,24 +104,48 @@ impl Provider {
             Source::Running(plugin) => host.reattach(&*address.name, plugin),
         };
         let with_tls = !options.no_mtls && env::var_os(NO_TLS_VARIABLE).is_none();
+        let clients = client::clients(options.protocol);
+        let cookie = Handshake::new(tfplugin::COOKIE_KEY, tfplugin::COOKIE_VALUE);
         let go_plugin =
-            GoPlugin::new(handshake(options)).auto_mtls(with_tls).native(!options.no_native);
+            GoPlugin::new(clients.handshake(cookie)).auto_mtls(with_tls).native(!options.no_native);
+        if options.store.is_some() {
+            launch = launch.grant_state();
+        }
         let launch = launch.go_plugin(go_plugin).start_timeout(START_TIMEOUT);
         let plugin = launch.start().await.map_err(|error| {
             report.fail(&subject, "Failed to start the provider", sentence(&error))
         })?;
         plugin.log().set_level(crate::log::level());
-        let version = plugin.version().or(options.protocol).unwrap_or(UNSAID_VERSION);
-        tracing::info!(dialect = ?plugin.dialect(), version, pid = plugin.pid(), "it runs");
-        let client = match Client::of(&plugin, version) {
+        let client = match clients.of(&plugin) {
             Ok(client) => client,
             Err(error) => {
-                let detail = sentence(&error);
                 plugin.stop().await;
-                return Err(report.fail(&subject, "Failed to reach the provider", detail));
+                let summary = "Failed to reach the provider";
+                return Err(report.fail(&subject, summary, sentence(&error)));
             }
         };
-        Ok(Self { address, version, plugin, client, last_words, interrupted })
+        let version = client.version();
+        tracing::info!(dialect = ?plugin.dialect(), version, pid = plugin.pid(), "it runs");
+        Ok(Self { address, plugin, client, last_words, interrupted })
+    }
+
+    /// Of Terraform's plugin protocol.
+    pub fn version(&self) -> u32 {
+        self.client.version()
+    }
+
+    /// What it is and how it is talked to, for programs.
+    pub fn describe(&self) -> serde_json::Value {
+        let mut json = serde_json::json!({
+            "address": self.address.to_string(),
+            "protocol": self.version(),
+            "dialect": "trunkline",
+        });
+        if let Dialect::GoPlugin { tls, .. } = self.plugin.dialect() {
+            json["dialect"] = "go-plugin".into();
+            json["tls"] = tls.into();
+        }
+        json
     }
 
     /// What diagnostics are about that concern the provider as a whole.
@@ -177,14 +209,5 @@ impl Provider {
     /// Ends it at once.
     pub async fn kill(&self) {
         self.plugin.kill().await;
-    }
-}
-
-fn handshake(options: &SourceOptions) -> Handshake {
-    match options.protocol {
-        Some(version) => {
-            Handshake::new(tfplugin::COOKIE_KEY, tfplugin::COOKIE_VALUE).version(version)
-        }
-        None => tfplugin::handshake(),
     }
 }

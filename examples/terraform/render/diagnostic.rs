@@ -100,25 +100,21 @@ mod tests {
 │ No.
 ╵
 ";
-        assert_eq!(
-            text(&entry("random_string.example", diagnostic), Style::default(), None),
-            expected
-        );
+        assert_eq!(text(&entry("random_string.example", diagnostic), Style::OFF, None), expected);
     }
 
     #[test]
     fn what_is_empty_takes_no_lines() {
-        let short = text(&entry("", Diagnostic::warning("Old", "")), Style::default(), None);
+        let short = text(&entry("", Diagnostic::warning("Old", "")), Style::OFF, None);
         assert_eq!(short, "╷\n│ Warning: Old\n╵\n");
-        let with = text(&entry("a.b", Diagnostic::warning("Old", "")), Style::default(), None);
+        let with = text(&entry("a.b", Diagnostic::warning("Old", "")), Style::OFF, None);
         assert_eq!(with, "╷\n│ Warning: Old\n│\n│   with a.b\n╵\n");
     }
 
     #[test]
     fn paragraphs_are_broken_and_what_is_indented_is_not() {
         let detail = format!("{}\n  {}", "word ".repeat(20), "line ".repeat(20));
-        let wrapped =
-            text(&entry("", Diagnostic::error("Long", detail)), Style::default(), Some(40));
+        let wrapped = text(&entry("", Diagnostic::error("Long", detail)), Style::OFF, Some(40));
         let widths: Vec<usize> = wrapped.lines().map(|line| line.chars().count()).collect();
         assert!(widths[3..6].iter().all(|width| *width <= 39), "{wrapped}");
         assert!(widths.iter().any(|width| *width > 90), "{wrapped}");

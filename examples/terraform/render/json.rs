@@ -34,9 +34,11 @@ pub fn plain(value: &Value) -> Json {
         Value::Number(number) => {
             let text = number.to_string();
             // As a string, if a reader would round it.
-            let exact = |json: &Json| json.to_string() == text;
-            let parsed = serde_json::from_str::<Json>(&text).ok().filter(exact);
-            parsed.unwrap_or(Json::String(text))
+            let written = |exact: &Json| exact.to_string();
+            match serde_json::from_str(&text) {
+                Ok(exact) if written(&exact) == text => exact,
+                _ => Json::String(text),
+            }
         }
         Value::String(text) => text.as_str().into(),
         Value::Sequence(elements) => elements.iter().map(plain).collect(),
@@ -140,4 +142,74 @@ fn joined(fields: impl Iterator<Item = (String, Shown)>) -> Shown {
         pruned(fields.iter().map(|(name, shown)| (name.clone(), shown.sensitive.clone())));
     let value = fields.into_iter().map(|(name, shown)| (name, shown.value)).collect();
     Shown { value, unknown, sensitive }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::block;
+    use crate::testing::blocks;
+    use crate::testing::list;
+    use crate::testing::nested;
+    use crate::testing::object as fields;
+    use crate::testing::optional;
+    use crate::testing::sensitive;
+    use crate::testing::text;
+    use crate::tfplugin::cty::Type;
+
+    #[test]
+    fn what_is_sensitive_or_unknown_is_null_and_marked() {
+        let secret = || sensitive(optional(Type::String));
+        let inner = [("name", optional(Type::String)), ("secret", secret())];
+        let schema = block(
+            [
+                ("secret", secret()),
+                ("open", optional(Type::list(Type::String))),
+                ("keyed", nested(Nesting::Map, inner.clone())),
+            ],
+            [("disk", blocks(Nesting::List, block(inner, [])))],
+        );
+        let one = |name: Value| fields([("name", name), ("secret", text("hidden"))]);
+        let value = fields([
+            ("secret", text("hidden")),
+            ("open", list([text("a"), Value::unknown()])),
+            ("keyed", fields([("name", one(text("b")))])),
+            ("disk", list([one(Value::unknown())])),
+        ]);
+        let shown = object(&schema, &value);
+        let inner = |name: Json| json!({"name": name, "secret": null});
+        let expected = json!({
+            "secret": null,
+            "open": ["a", null],
+            "keyed": {"name": inner("b".into())},
+            "disk": [inner(Json::Null)],
+        });
+        assert_eq!(shown.value, expected);
+        assert_eq!(shown.unknown, json!({"open": [false, true], "disk": [{"name": true}]}));
+        let secret = json!({"secret": true});
+        let expected = json!({"secret": true, "keyed": {"name": &secret}, "disk": [&secret]});
+        assert_eq!(shown.sensitive, expected);
+        let all = format!("{shown:?}");
+        assert!(!all.contains("hidden"), "{all}");
+    }
+
+    #[test]
+    fn nothing_is_marked_where_there_is_nothing() {
+        let shown = object(&block([("a", optional(Type::String))], []), &Value::Null);
+        assert_eq!(
+            shown,
+            Shown { value: Json::Null, unknown: false.into(), sensitive: false.into() }
+        );
+    }
+
+    #[test]
+    fn numbers_are_exact_or_text() {
+        let number = |text: &str| plain(&Value::Number(text.parse().unwrap()));
+        assert_eq!(number("18446744073709551615"), json!(18_446_744_073_709_551_615_u64));
+        assert_eq!(number("0.5"), json!(0.5));
+        let large = "123456789012345678901234567890";
+        assert_eq!(number(large), json!(large));
+    }
 }

@@ -173,3 +173,81 @@ fn describe(description: &Description, level: usize, text: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::block;
+    use crate::testing::blocks;
+    use crate::testing::computed;
+    use crate::testing::nested;
+    use crate::testing::required;
+    use crate::testing::sensitive;
+    use crate::tfplugin::cty::Type;
+
+    #[test]
+    fn a_schema_is_shown_with_what_may_be_in_it() {
+        let text = |text: &str| Description { text: text.to_owned(), is_markdown: false };
+        let name = Attribute { description: text("What it is\u{7}."), ..required(Type::String) };
+        let disk = blocks(Nesting::List, block([("size", required(Type::Number))], []));
+        let schema = Schema {
+            version: 2,
+            block: Block {
+                description: text("A thing."),
+                ..block(
+                    [
+                        ("name", name),
+                        (
+                            "one",
+                            nested(Nesting::Single, [("key", sensitive(computed(Type::String)))]),
+                        ),
+                    ],
+                    [("disk", NestedBlock { min_items: 1, max_items: 2, ..disk })],
+                )
+            },
+        };
+        let expected = "\
+resource thing, version 2
+
+A thing.
+
+  name (string, required)
+    What it is\u{fffd}.
+  one (an object, optional)
+    key (string, computed, sensitive)
+
+  disk (list of blocks, at least 1, at most 2)
+
+    size (number, required)";
+        assert_eq!(object("resource thing", &schema, Style::OFF), expected);
+    }
+
+    #[test]
+    fn a_function_is_shown_as_it_is_called() {
+        let parameter = |name: &str| Parameter {
+            name: name.to_owned(),
+            ty: Type::String,
+            allows_null: true,
+            allows_unknown: false,
+            description: Description::default(),
+        };
+        let join = Function {
+            parameters: vec![parameter("with")],
+            variadic: Some(parameter("parts")),
+            returns: Type::String,
+            summary: "Joins.".to_owned(),
+            description: Description::default(),
+            deprecation: "Old.".to_owned(),
+        };
+        let expected = "\
+join(with string, parts... string) string
+
+Joins.
+
+Deprecated: Old.
+
+  with (string, may be null)
+  parts... (string, may be null)";
+        assert_eq!(function("join", &join, Style::OFF), expected);
+    }
+}

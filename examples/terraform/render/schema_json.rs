@@ -1,5 +1,7 @@
 //! Schemas for programs: what `terraform providers schema -json` has of a provider.
 
+use std::collections::BTreeMap;
+
 use serde_json::Map;
 use serde_json::Value as Json;
 use serde_json::json;
@@ -15,20 +17,24 @@ use crate::tfplugin::schema::Parameter;
 use crate::tfplugin::schema::ProviderSchema;
 use crate::tfplugin::schema::Schema;
 
-/// All that a provider has.
+/// All that a provider has. What it has none of is left out.
 pub fn provider(schema: &ProviderSchema) -> Json {
-    let all = |schemas: &std::collections::BTreeMap<String, Schema>| -> Json {
+    let all = |schemas: &BTreeMap<String, Schema>| -> Map<String, Json> {
         schemas.iter().map(|(name, schema)| (name.clone(), object(schema))).collect()
     };
     let functions = schema.functions.iter();
     let functions = functions.map(|(name, function)| (name.clone(), self::function(function)));
-    json!({
-        "provider": object(&schema.provider),
-        "resource_schemas": all(&schema.resources),
-        "data_source_schemas": all(&schema.data_sources),
-        "ephemeral_resource_schemas": all(&schema.ephemeral_resources),
-        "functions": functions.collect::<Json>(),
-    })
+    let kinds = [
+        ("resource_schemas", all(&schema.resources)),
+        ("data_source_schemas", all(&schema.data_sources)),
+        ("ephemeral_resource_schemas", all(&schema.ephemeral_resources)),
+        ("functions", functions.collect()),
+    ];
+    let mut fields = Map::from_iter([("provider".to_owned(), object(&schema.provider))]);
+    for (kind, schemas) in kinds.into_iter().filter(|(_, schemas)| !schemas.is_empty()) {
+        fields.insert(kind.to_owned(), Json::Object(schemas));
+    }
+    Json::Object(fields)
 }
 
 pub fn object(schema: &Schema) -> Json {

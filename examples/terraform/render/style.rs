@@ -5,12 +5,15 @@ use std::io::IsTerminal;
 use anstyle::AnsiColor;
 
 /// Whether and how text is coloured.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Style {
     is_on: bool,
 }
 
 impl Style {
+    /// For files, documents and tests.
+    pub const OFF: Self = Self { is_on: false };
+
     /// Colours for a terminal whose user has not turned them off (`NO_COLOR`).
     pub fn for_stream(stream: &impl IsTerminal) -> Self {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -108,7 +111,7 @@ mod tests {
 
     #[test]
     fn without_a_terminal_there_is_no_colour() {
-        assert_eq!(Style::default().red("x"), "x");
+        assert_eq!(Style::OFF.red("x"), "x");
         assert_eq!(Style { is_on: true }.red("x"), "\u{1b}[31mx\u{1b}[0m");
     }
 }
