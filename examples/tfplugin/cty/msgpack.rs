@@ -105,7 +105,7 @@ fn decode_elements<'t>(
     types: impl Iterator<Item = &'t Type>,
     depth: usize,
 ) -> Result<Vec<Value>, DecodeError> {
-    // Nothing is reserved: every announcement of a deep value would count.
+    // Nothing is reserved for what is only announced, at any depth.
     let mut elements = Vec::new();
     for (index, ty) in types.enumerate() {
         let element = decode(reader, ty, depth + 1);

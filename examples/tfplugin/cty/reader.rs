@@ -102,16 +102,16 @@ impl<'a> Reader<'a> {
         self.take(length.map_err(|error| problem(expected, error))?)
     }
 
-    /// The head of an array: how many elements follow. There are at least that many bytes.
+    /// The head of an array: how many elements are to follow. That is only announced.
     pub fn array(&mut self, expected: &'static str) -> Result<usize, DecodeProblem> {
         let length = decode::read_array_len(&mut self.0);
-        self.announced(length.map_err(|error| problem(expected, error))?, 1)
+        Ok(usize_of(length.map_err(|error| problem(expected, error))?))
     }
 
-    /// The head of a map: how many pairs follow. There are at least twice that many bytes.
+    /// The head of a map: how many pairs are to follow. That is only announced.
     pub fn map(&mut self, expected: &'static str) -> Result<usize, DecodeProblem> {
         let length = decode::read_map_len(&mut self.0);
-        self.announced(length.map_err(|error| problem(expected, error))?, 2)
+        Ok(usize_of(length.map_err(|error| problem(expected, error))?))
     }
 
     /// Reads an extension, if one comes next.
@@ -168,21 +168,17 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, length: u32) -> Result<&'a [u8], DecodeProblem> {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let length = usize_of(length);
         let rest = self.0.remaining_slice();
         let (taken, rest) = rest.split_at_checked(length).ok_or(DecodeProblem::Truncated)?;
         self.0 = Bytes::new(rest);
         Ok(taken)
     }
+}
 
-    /// Holds what is announced against what is there: an element has a byte at least.
-    fn announced(&self, length: u32, bytes_each: usize) -> Result<usize, DecodeProblem> {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > self.remaining() / bytes_each {
-            return Err(DecodeProblem::Truncated);
-        }
-        Ok(length)
-    }
+/// A length; on machines where it does not fit, more than all memory has.
+fn usize_of(length: u32) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 const fn is_text(marker: Marker) -> bool {

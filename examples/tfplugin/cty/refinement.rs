@@ -78,18 +78,8 @@ impl Refinement {
     /// first 256 bytes are kept, and a bound with more than 320 digits is left out.
     #[must_use]
     pub fn new(range: &Range) -> Self {
-        let mut entries = Writer::default();
-        match write(range, &mut entries) {
-            Ok(0) | Err(_) => Self::none(),
-            Ok(count) => {
-                let mut payload = Writer::default();
-                // Six keys at most.
-                let _ = payload.map(count);
-                let mut payload = payload.into_bytes();
-                payload.extend_from_slice(&entries.into_bytes());
-                Self(payload.into())
-            }
-        }
+        // Nothing in it is so long that it could not be written.
+        payload(range).map(|payload| Self(payload.into())).unwrap_or_default()
     }
 
     /// What is known, as far as this program understands it.
@@ -121,6 +111,18 @@ impl Refinement {
             false => writer.extension(REFINED, &self.0),
         }
     }
+}
+
+/// A refinement's map; nothing if there is nothing to say.
+fn payload(range: &Range) -> Result<Vec<u8>, EncodeProblem> {
+    let mut entries = Writer::default();
+    let count = write(range, &mut entries)?;
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let mut map = Writer::default();
+    map.map(count)?;
+    Ok([map.into_bytes(), entries.into_bytes()].concat())
 }
 
 /// Writes the entries of a refinement's map, in go-cty's order, and counts them.

@@ -33,11 +33,7 @@ fn closed_type() -> BoxedStrategy<Type> {
 /// A tuple or an object.
 fn composite(inner: BoxedStrategy<Type>) -> BoxedStrategy<Type> {
     let attributes = btree_map("[a-z<&é]{1,3}", inner.clone(), 0..4);
-    prop_oneof![
-        vec(inner, 0..4).prop_map(Type::Tuple),
-        attributes.prop_map(|types| Type::object(types)),
-    ]
-    .boxed()
+    prop_oneof![vec(inner, 0..4).prop_map(Type::Tuple), attributes.prop_map(Type::object),].boxed()
 }
 
 /// Any value of the type, with nulls and unknowns in all places.

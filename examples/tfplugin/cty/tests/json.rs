@@ -30,7 +30,9 @@ fn a_primitive_is_converted_to_the_type_that_is_wanted() {
         (json!(1e21), r#""string""#, "1000000000000000000000".into()),
         (json!(true), r#""string""#, "true".into()),
         (json!("true"), r#""bool""#, true.into()),
+        (json!("1"), r#""bool""#, true.into()),
         (json!("0"), r#""bool""#, false.into()),
+        (json!("false"), r#""bool""#, false.into()),
         (json!("1e3"), r#""number""#, 1000.into()),
         (json!(null), r#""number""#, Value::Null),
     ];

@@ -1,4 +1,4 @@
-module trunkline.test/ctyvectors
+module trunkline/tests/peers/ctyvectors
 
 go 1.25.0
 
