@@ -4,9 +4,6 @@
 //! Where there is no Go these tests are skipped and say so; with `TRUNKLINE_REQUIRE_PEERS=1`
 //! they fail.
 
-use std::env;
-use std::fs;
-use std::fs::File;
 use std::io::Write;
 use std::path::Path as FilePath;
 use std::path::PathBuf;
@@ -22,44 +19,25 @@ use serde_json::json;
 use super::arbitrary::any_typed;
 use super::*;
 
+#[allow(dead_code, reason = "the tests of the library use the rest")]
+#[path = "../../../../tests/support/go.rs"]
+mod peers;
+
 /// The program in Go.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/go-terraform/ctyvectors");
-
-/// Where what is built goes. Version control ignores it.
-const CACHE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/cache/terraform");
 
 /// How many random values are shown to go-cty.
 const RANDOM_VALUES: usize = 3000;
 
 /// The program; or none, and a line that says so.
 fn program() -> Option<PathBuf> {
-    match build() {
-        Ok(program) => Some(program),
-        Err(why) if env::var_os("TRUNKLINE_REQUIRE_PEERS").is_some_and(|value| value == "1") => {
-            panic!("no go-cty: {why}")
-        }
-        Err(why) => {
-            // Not with `eprintln!`, which a test that passes keeps to itself.
-            let _ = writeln!(std::io::stderr(), "skipped: what needs go-cty: {why}");
-            None
-        }
-    }
-}
-
-/// The cache is for one process, and one test of it, at a time.
-fn build() -> Result<PathBuf, String> {
-    fs::create_dir_all(CACHE).map_err(|error| error.to_string())?;
-    let lock = FilePath::new(CACHE).join("ctyvectors.lock");
-    let lock = File::create(lock).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-    let program = FilePath::new(CACHE).join("ctyvectors");
-    let mut go = Command::new("go");
-    go.args(["build", "-o"]).arg(&program).arg(".").current_dir(SOURCES);
-    let output = go.output().map_err(|error| format!("`go` cannot be run: {error}"))?;
-    if output.status.success() {
-        return Ok(program);
-    }
-    Err(format!("`go build` failed:\n{}", String::from_utf8_lossy(&output.stderr).trim()))
+    let built = peers::in_cache("terraform", |cache| {
+        let program = cache.join("ctyvectors");
+        let output = program.display().to_string();
+        peers::go(FilePath::new(SOURCES), &["build", "-o", &output, "."])?;
+        Ok(program)
+    });
+    peers::found("go-cty", built)
 }
 
 /// What the program says to the lines.
