@@ -69,6 +69,15 @@ impl Offers {
         (self, listener)
     }
 
+    /// Adds all that another offers. Of two of one name the other's is taken.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.takers.extend(other.takers);
+        self.withheld.extend(other.withheld);
+        self.withheld.retain(|name| !self.takers.contains_key(name));
+        self
+    }
+
     /// Whether there is a service of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.takers.contains_key(name)

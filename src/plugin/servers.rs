@@ -10,7 +10,7 @@ use crate::plugin::host::HostHandle;
 
 /// What a plugin serves, for each version of the application's protocol that it speaks:
 /// go-plugin's `VersionedPlugins`, seen from the plugin. Only those of the version that is
-/// agreed upon with the host are made.
+/// agreed upon with the host are made, if one is.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;
@@ -66,14 +66,17 @@ impl Servers {
     }
 
     /// The services for this host, by the version that was agreed upon with it. A host that
-    /// names no version gets those of the highest. With a version that is not among these,
-    /// which only the author's handshake can have brought in, nothing is served, and a
-    /// warning is logged.
+    /// names no version gets those of all, and opens the one that it knows; of two services
+    /// of one name, that of the higher version. With a version that is not among these, which
+    /// only the author's handshake can have brought in, nothing is served, and a warning is
+    /// logged.
     pub fn offers(mut self, host: HostHandle) -> Offers {
-        let version = host.version().or_else(|| self.versions().last());
-        let services = version.and_then(|version| self.by_version.remove(&version));
-        let Some(services) = services else {
-            tracing::warn!(?version, known = ?self, "nothing is served in this version");
+        let Some(version) = host.version() else {
+            let all = self.by_version.into_values().map(|services| services(host.clone()));
+            return all.fold(Offers::new(), Offers::and);
+        };
+        let Some(services) = self.by_version.remove(&version) else {
+            tracing::warn!(version, known = ?self, "nothing is served in this version");
             return Offers::new();
         };
         services(host)
@@ -96,7 +99,7 @@ mod tests {
     use crate::broker::WeakBroker;
     use crate::services::log::Log;
 
-    /// Which of the versions 5 and 6 is made for a host. 0: none.
+    /// The sum of the versions that are made for a host, of 5 and 6.
     fn served(version: Option<u32>) -> u32 {
         let made = Arc::new(AtomicU32::new(0));
         let servers = [5, 6].into_iter().fold(Servers::new(), |servers, version| {
@@ -118,8 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_names_no_version_gets_the_highest_and_one_with_another_gets_nothing() {
-        assert_eq!(served(None), 6);
+    fn a_host_that_names_no_version_gets_all_and_one_with_another_gets_nothing() {
+        assert_eq!(served(None), 5 + 6);
         assert_eq!(served(Some(4)), 0);
     }
 

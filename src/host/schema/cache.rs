@@ -32,7 +32,8 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 ///
 /// Cheap to clone: clones are the same cache. Remembers 128 addresses, or as many as
 /// [`with_capacity`](Self::with_capacity) says; the one that was asked for longest ago makes
-/// room. Who has a schema keeps it, whatever the cache forgets.
+/// room, and one that is being fetched only if all are. Who has a schema keeps it, whatever
+/// the cache forgets.
 ///
 /// ```
 /// # #[derive(Clone)] struct ProviderClient;
@@ -62,7 +63,14 @@ pub(super) struct Inner<S, E> {
     pub(super) table: Mutex<Table<S, E>>,
     pub(super) stats: Mutex<SchemaStats>,
     programs: Programs,
-    next_instance: AtomicU64,
+    /// Counts instances and fetches.
+    last_id: AtomicU64,
+}
+
+impl<S, E> Inner<S, E> {
+    pub(super) fn next_id(&self) -> u64 {
+        self.last_id.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// What a [`SchemaCache`] has done so far.
@@ -126,7 +134,7 @@ where
                 table: Mutex::new(Table::new(addresses)),
                 stats: Mutex::default(),
                 programs: Programs::default(),
-                next_instance: AtomicU64::new(0),
+                last_id: AtomicU64::new(0),
             }),
         }
     }
@@ -138,8 +146,8 @@ where
     /// nothing, the instance has its schema for itself: with a `#!` script, which may run
     /// anything; with a process that is gone, or that belongs to another user; and on other
     /// systems than Linux. An interpreter that is given a script as its argument is known by
-    /// the interpreter alone: choose its address accordingly, or use
-    /// [`instance`](Self::instance).
+    /// the interpreter alone, and so is what starts others (`env`, `docker run`) and stays:
+    /// choose the address of such a plugin accordingly, or use [`instance`](Self::instance).
     ///
     /// # Cancel safety
     ///
@@ -160,13 +168,16 @@ where
         address: impl Into<String>,
         program: Option<Sha256Pin>,
     ) -> Schemas<S, E> {
-        let id = InstanceId(self.inner.next_instance.fetch_add(1, Ordering::Relaxed));
+        let id = InstanceId(self.inner.next_id());
         Schemas::new(self.inner.clone(), id, address.into(), program)
     }
 
-    /// Forgets an address. Who has its schema keeps it.
+    /// Forgets an address. Who has its schema keeps it; who waits for it gets it, and the
+    /// next who asks fetches anew.
     pub fn remove(&self, address: &str) {
-        self.inner.table.lock().remove(address);
+        let removed = self.inner.table.lock().remove(address);
+        // Not under the lock.
+        drop(removed);
     }
 
     /// How many addresses are remembered.

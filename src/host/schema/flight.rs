@@ -31,6 +31,10 @@ impl<S> Fetched<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InstanceId(pub(super) u64);
 
+/// Which fetch it is. Never used twice by one cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FlightId(pub(super) u64);
+
 /// The end of a fetch.
 #[derive(Debug)]
 pub(super) struct Landed<S> {

@@ -11,6 +11,7 @@ use crate::host::pin::Sha256Pin;
 use crate::host::schema::cache::Inner;
 use crate::host::schema::flight::Fetched;
 use crate::host::schema::flight::Flight;
+use crate::host::schema::flight::FlightId;
 use crate::host::schema::flight::InstanceId;
 use crate::host::schema::flight::Landed;
 use crate::host::schema::flight::WeakFlight;
@@ -37,7 +38,7 @@ struct Instance<S, E> {
 enum Own<S, E> {
     Nothing,
     /// It fetches for itself alone, unless all who asked have given up.
-    Asked(WeakFlight<S, E>),
+    Asked(FlightId, WeakFlight<S, E>),
     Has(Arc<S>),
 }
 
@@ -113,8 +114,8 @@ where
         }
         // Made before it is known to be needed, so that nothing of the caller's runs, or is
         // dropped, under a lock.
-        let own = self.flight(fetch);
-        match self.ask(&own) {
+        let (id, own) = self.flight(fetch);
+        match self.ask(id, &own) {
             Next::Take(schema) => {
                 self.cache.stats.lock().hits += 1;
                 return Ok(self.keep(schema));
@@ -128,63 +129,67 @@ where
             }
             Next::Apart => {}
         }
-        self.apart(own).await
+        self.apart(id, own).await
     }
 
-    fn ask(&self, own: &Flight<S, E>) -> Next<S, E> {
-        let Instance { id, address, program, .. } = &*self.instance;
-        match program {
-            Some(program) => self.cache.table.lock().ask(address, *program, *id, own),
-            None => Next::Apart,
-        }
+    fn ask(&self, id: FlightId, own: &Flight<S, E>) -> Next<S, E> {
+        let Instance { address, program, .. } = &*self.instance;
+        let Some(program) = program else { return Next::Apart };
+        let (next, removed) = self.cache.table.lock().ask(address, *program, (id, own));
+        // Not under the lock.
+        drop(removed);
+        next
     }
 
     /// A fetch of this instance, which begins when somebody waits for it, and which notes
     /// its outcome before anybody sees it.
-    fn flight<F, Fut>(&self, fetch: F) -> Flight<S, E>
+    fn flight<F, Fut>(&self, fetch: F) -> (FlightId, Flight<S, E>)
     where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Fetched<S>, E>> + Send + 'static,
     {
-        let this = self.clone();
+        let (this, id) = (self.clone(), FlightId(self.cache.next_id()));
         let flight = async move {
             this.cache.stats.lock().fetches += 1;
             let outcome = fetch().await;
-            this.note(outcome)
+            this.note(id, outcome)
         };
-        flight.boxed().shared()
+        (id, flight.boxed().shared())
     }
 
-    fn note(&self, outcome: Result<Fetched<S>, E>) -> Result<Landed<S>, E> {
-        let Instance { id, address, program, own } = &*self.instance;
+    fn note(&self, flight: FlightId, outcome: Result<Fetched<S>, E>) -> Result<Landed<S>, E> {
+        let Instance { id, address, own, .. } = &*self.instance;
         let outcome = outcome.map(|Fetched { schema, is_shared }| {
             let schema = self.keep(Arc::new(schema));
             Landed { schema, is_shared, by: *id }
         });
         if outcome.is_err() {
             self.cache.stats.lock().failures += 1;
-            // Not to be joined any more, though somebody may still hold it.
-            *own.lock() = Own::Nothing;
+            let mut own = own.lock();
+            if matches!(*own, Own::Asked(asked, _) if asked == flight) {
+                // Not to be joined any more, though somebody may still hold it.
+                *own = Own::Nothing;
+            }
         }
-        if let Some(program) = program {
-            let landed = outcome.as_ref().ok();
-            self.cache.table.lock().landed(address, *program, *id, landed);
-        }
+        let landed = outcome.as_ref().ok();
+        let removed = self.cache.table.lock().landed(address, flight, landed);
+        // Not under the lock.
+        drop(removed);
         outcome
     }
 
     /// Fetches for this instance alone, or waits for its fetch that has begun.
-    async fn apart(&self, flight: Flight<S, E>) -> Result<Arc<S>, E> {
+    async fn apart(&self, id: FlightId, flight: Flight<S, E>) -> Result<Arc<S>, E> {
         let begun = {
             let mut own = self.instance.own.lock();
             let begun = match &*own {
                 // It came while this one waited for another's.
                 Own::Has(schema) => return Ok(schema.clone()),
-                Own::Asked(begun) => begun.upgrade(),
+                Own::Asked(_, begun) => begun.upgrade(),
                 Own::Nothing => None,
             };
             if let (None, Some(flight)) = (&begun, flight.downgrade()) {
-                *own = Own::Asked(flight);
+                *own = Own::Asked(id, flight);
             }
             begun
         };
@@ -195,7 +200,9 @@ where
     }
 
     fn keep(&self, schema: Arc<S>) -> Arc<S> {
-        *self.instance.own.lock() = Own::Has(schema.clone());
+        let before = std::mem::replace(&mut *self.instance.own.lock(), Own::Has(schema.clone()));
+        // Not under the lock.
+        drop(before);
         schema
     }
 }

@@ -6,8 +6,10 @@ use std::io;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 use tokio::sync::watch;
 
 use crate::host::handle::PluginEnd;
@@ -30,12 +32,12 @@ pub(crate) struct Executes {
 /// Hashes of programs, each read once.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
-    /// The oldest first. Locked while a file is read, so that none is read twice.
-    known: Mutex<VecDeque<(FileId, Sha256Pin)>>,
+    /// The oldest first.
+    known: Mutex<VecDeque<(FileId, Arc<OnceCell<Sha256Pin>>)>>,
 }
 
-/// A file, and what changes when its content does. While a process executes it, nobody can
-/// write to it.
+/// A file, and what changes when its content does. Most kernels let nobody write to a file
+/// that a process executes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -66,17 +68,24 @@ impl Programs {
     ///
     /// Safe. A file that is being read is read to its end, for nobody.
     pub(super) async fn sha256(&self, plugin: Executes) -> Result<Sha256Pin, NoProgram> {
-        let mut known = self.known.lock().await;
         let (file, id) = blocking(move || open(&plugin)).await?;
+        let hash = self.remembered(id);
+        let read = || blocking(move || Sha256Pin::of_reader(file).map_err(NoProgram::Read));
+        hash.get_or_try_init(read).await.copied()
+    }
+
+    /// The hash of a file, or the place for it.
+    fn remembered(&self, id: FileId) -> Arc<OnceCell<Sha256Pin>> {
+        let mut known = self.known.lock();
         if let Some((_, hash)) = known.iter().find(|(known, _)| *known == id) {
-            return Ok(*hash);
+            return hash.clone();
         }
-        let hash = blocking(move || Sha256Pin::of_reader(file).map_err(NoProgram::Read)).await?;
         if known.len() == REMEMBERED {
             known.pop_front();
         }
-        known.push_back((id, hash));
-        Ok(hash)
+        let hash = Arc::default();
+        known.push_back((id, Arc::clone(&hash)));
+        hash
     }
 }
 
@@ -91,7 +100,9 @@ async fn blocking<T: Send + 'static>(
 #[cfg(target_os = "linux")]
 fn open(plugin: &Executes) -> Result<(File, FileId), NoProgram> {
     let program = File::open(format!("/proc/{}/exe", plugin.pid)).map_err(NoProgram::Read)?;
-    // Looked at last: until then the number was this plugin's.
+    // Looked at last. Between the end of a process and the news of it there is a moment in
+    // which its number may be given to another; numbers come round after thousands of
+    // processes.
     if plugin.ended.borrow().is_some() {
         return Err(NoProgram::Ended);
     }

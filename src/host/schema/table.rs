@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use crate::host::pin::Sha256Pin;
 use crate::host::schema::flight::Flight;
-use crate::host::schema::flight::InstanceId;
+use crate::host::schema::flight::FlightId;
 use crate::host::schema::flight::Landed;
 use crate::host::schema::flight::WeakFlight;
 
 /// Addresses, with the program that each had last. Bounded: the one that was asked for
-/// longest ago makes room for a new one.
+/// longest ago makes room for a new one, those that are being fetched after all others.
+///
+/// What is removed is given back, to be dropped where no lock is held: it is the caller's, and
+/// may be large.
 #[derive(Debug)]
 pub(super) struct Table<S, E> {
     entries: HashMap<String, Entry<S, E>>,
@@ -23,7 +26,7 @@ pub(super) struct Table<S, E> {
 }
 
 #[derive(Debug)]
-struct Entry<S, E> {
+pub(super) struct Entry<S, E> {
     program: Sha256Pin,
     known: Known<S, E>,
     used: u64,
@@ -31,8 +34,8 @@ struct Entry<S, E> {
 
 #[derive(Debug)]
 enum Known<S, E> {
-    /// An instance fetches for all, unless it has given up.
-    Asked(InstanceId, WeakFlight<S, E>),
+    /// Somebody fetches for all, unless all have given up.
+    Asked(FlightId, WeakFlight<S, E>),
     /// The schema of every instance.
     Shared(Arc<S>),
     /// Every instance has a schema of its own.
@@ -60,74 +63,84 @@ impl<S, E> Table<S, E> {
         &mut self,
         address: &str,
         program: Sha256Pin,
-        instance: InstanceId,
-        own: &Flight<S, E>,
-    ) -> Next<S, E> {
+        (id, own): (FlightId, &Flight<S, E>),
+    ) -> (Next<S, E>, Option<Entry<S, E>>) {
         self.now += 1;
+        let mut removed = None;
         match self.entries.get_mut(address) {
             Some(entry) if entry.program == program => {
                 entry.used = self.now;
                 match &entry.known {
-                    Known::Shared(schema) => return Next::Take(schema.clone()),
-                    Known::Apart => return Next::Apart,
+                    Known::Shared(schema) => return (Next::Take(schema.clone()), None),
+                    Known::Apart => return (Next::Apart, None),
                     Known::Asked(_, flight) => {
                         if let Some(begun) = flight.upgrade() {
-                            return Next::Join(begun);
+                            return (Next::Join(begun), None);
                         }
                     }
                 }
             }
             Some(_) => self.replaced += 1,
-            None => self.make_room(),
+            None => removed = self.make_room(),
         }
         // A flight that nobody has polled to its end can always be referred to.
         if let Some(flight) = own.downgrade() {
-            let known = Known::Asked(instance, flight);
-            self.entries.insert(address.to_owned(), Entry { program, known, used: self.now });
+            let known = Known::Asked(id, flight);
+            let entry = Entry { program, known, used: self.now };
+            // If there is an old one, there was room.
+            removed = self.entries.insert(address.to_owned(), entry).or(removed);
         }
-        Next::Fetch
+        (Next::Fetch, removed)
     }
 
-    /// Notes the outcome of a fetch, if it is the one that the address waits for: by now it
-    /// may have another program, or another instance that fetches.
+    /// Notes the outcome of a fetch, if it is the one that the address waits for: by now the
+    /// address may have been forgotten, or have another program, or another fetch.
     pub(super) fn landed(
         &mut self,
         address: &str,
-        program: Sha256Pin,
-        instance: InstanceId,
+        flight: FlightId,
         outcome: Option<&Landed<S>>,
-    ) {
-        let Some(entry) = self.entries.get_mut(address) else { return };
-        let is_awaited = matches!(entry.known, Known::Asked(asker, _) if asker == instance);
-        if entry.program != program || !is_awaited {
-            return;
+    ) -> Option<Entry<S, E>> {
+        let entry = self.entries.get_mut(address)?;
+        if !matches!(entry.known, Known::Asked(awaited, _) if awaited == flight) {
+            return None;
         }
         match outcome {
             Some(Landed { schema, is_shared: true, .. }) => {
                 entry.known = Known::Shared(schema.clone());
+                None
             }
-            Some(_) => entry.known = Known::Apart,
+            Some(_) => {
+                entry.known = Known::Apart;
+                None
+            }
             // The next who asks tries again.
-            None => drop(self.entries.remove(address)),
+            None => self.entries.remove(address),
         }
     }
 
-    pub(super) fn remove(&mut self, address: &str) {
-        self.entries.remove(address);
+    pub(super) fn remove(&mut self, address: &str) -> Option<Entry<S, E>> {
+        self.entries.remove(address)
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    fn make_room(&mut self) {
+    fn make_room(&mut self) -> Option<Entry<S, E>> {
         if self.entries.len() < self.capacity.get() {
-            return;
+            return None;
         }
-        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
-        if let Some(address) = oldest.map(|(address, _)| address.clone()) {
-            self.entries.remove(&address);
-            self.evicted += 1;
-        }
+        let oldest = self.entries.iter().min_by_key(|(_, entry)| (entry.is_awaited(), entry.used));
+        let address = oldest.map(|(address, _)| address.clone())?;
+        self.evicted += 1;
+        self.entries.remove(&address)
+    }
+}
+
+impl<S, E> Entry<S, E> {
+    /// Whether somebody fetches.
+    fn is_awaited(&self) -> bool {
+        matches!(&self.known, Known::Asked(_, flight) if flight.upgrade().is_some())
     }
 }

@@ -256,3 +256,91 @@ fn an_instance_that_is_dropped_leaves_nothing_of_its_own() {
     drop(instance);
     assert_eq!(Arc::strong_count(&schema), 1);
 }
+
+#[tokio::test]
+async fn what_was_fetched_before_an_address_was_forgotten_is_not_remembered() {
+    let cache = Cache::new();
+    let instance = cache.instance("a", OLD);
+    let ((old, answer_old), (new, answer_new)) = (held_back(), held_back());
+    let mut before = pin!(instance.get(move || answer_old));
+    assert!(before.as_mut().now_or_never().is_none());
+    cache.remove("a");
+    let mut after = pin!(instance.get(move || answer_new));
+    assert!(after.as_mut().now_or_never().is_none());
+    old.send(Ok(Fetched::shared(1))).expect("it is waited for");
+    assert_eq!(before.await.as_deref(), Ok(&1));
+    // The fetch that has begun since is the one that others join.
+    let other = cache.instance("a", OLD);
+    let mut joined = pin!(other.get(never));
+    assert!(joined.as_mut().now_or_never().is_none());
+    new.send(Ok(Fetched::shared(2))).expect("it is waited for");
+    assert_eq!((after.await.as_deref(), joined.await.as_deref()), (Ok(&2), Ok(&2)));
+    assert_eq!(cache.instance("a", OLD).get(never).await.as_deref(), Ok(&2));
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_after_its_address_was_forgotten_harms_no_other() {
+    let cache = Cache::new();
+    let instance = cache.instance("a", OLD);
+    let ((old, answer_old), (new, answer_new)) = (held_back(), held_back());
+    let mut before = pin!(instance.get(move || answer_old));
+    assert!(before.as_mut().now_or_never().is_none());
+    cache.remove("a");
+    let mut after = pin!(instance.get(move || answer_new));
+    assert!(after.as_mut().now_or_never().is_none());
+    old.send(Err("no")).expect("it is waited for");
+    assert_eq!(before.await, Err("no"));
+    let other = cache.instance("a", OLD);
+    let mut joined = pin!(other.get(never));
+    assert!(joined.as_mut().now_or_never().is_none());
+    new.send(Ok(Fetched::shared(2))).expect("it is waited for");
+    assert_eq!((after.await.as_deref(), joined.await.as_deref()), (Ok(&2), Ok(&2)));
+}
+
+#[tokio::test]
+async fn an_address_that_is_being_fetched_is_the_last_to_make_room() {
+    let plugin = Plugin::default();
+    let cache = Cache::with_capacity(NonZeroUsize::new(2).expect("not zero"));
+    let fetching = cache.instance("slow", OLD);
+    let (answer, answered) = held_back();
+    let mut slow = pin!(fetching.get(move || answered));
+    assert!(slow.as_mut().now_or_never().is_none());
+    for address in ["b", "c", "d"] {
+        plugin.get(&cache.instance(address, OLD), Fetched::shared).await;
+    }
+    assert_eq!((cache.len(), cache.stats().evicted), (2, 2));
+    let other = cache.instance("slow", OLD);
+    let mut joined = pin!(other.get(never));
+    assert!(joined.as_mut().now_or_never().is_none());
+    answer.send(Ok(Fetched::shared(9))).expect("it is waited for");
+    assert_eq!((slow.await.as_deref(), joined.await.as_deref()), (Ok(&9), Ok(&9)));
+}
+
+/// A schema whose end asks the cache something.
+struct Nosy(SchemaCache<Nosy, ()>, Arc<AtomicU32>);
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        let _ = (self.0.len(), self.0.stats());
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_schema_may_ask_the_cache_when_it_is_dropped() {
+    let dropped = Arc::new(AtomicU32::new(0));
+    let cache = SchemaCache::<Nosy, ()>::with_capacity(NonZeroUsize::MIN);
+    let get = |address, program| {
+        let nosy = Nosy(cache.clone(), dropped.clone());
+        let instance = cache.instance(address, program);
+        let got = instance.get(|| async { Ok(Fetched::shared(nosy)) });
+        assert!(got.now_or_never().expect("at once").is_ok());
+    };
+    get("a", OLD);
+    get("a", NEW);
+    assert_eq!(dropped.load(Ordering::SeqCst), 1, "another program has replaced it");
+    get("b", NEW);
+    assert_eq!(dropped.load(Ordering::SeqCst), 2, "it has made room");
+    cache.remove("b");
+    assert_eq!(dropped.load(Ordering::SeqCst), 3, "it was forgotten");
+}

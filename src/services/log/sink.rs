@@ -1,11 +1,13 @@
 //! Where a host puts what its plugins log.
 
 use std::fmt;
+use std::fmt::Write;
 
 use tracing::Level;
 
 use crate::services::log::Field;
 use crate::services::log::Record;
+use crate::services::log::Value;
 
 /// The target of every event that [`TracingSink`] makes.
 const TARGET: &str = "trunkline::plugin";
@@ -80,7 +82,7 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, span) in self.0.spans.iter().enumerate() {
             let colon = if i == 0 { "" } else { ":" };
-            write!(f, "{colon}{}", span.name)?;
+            write!(f, "{colon}{}", Plain(&span.name))?;
             if !span.fields.is_empty() {
                 write!(f, "{{{}}}", Fields(&span.fields))?;
             }
@@ -96,7 +98,11 @@ impl fmt::Display for Fields<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, field) in self.0.iter().enumerate() {
             let space = if i == 0 { "" } else { " " };
-            write!(f, "{space}{}={}", field.name, field.value)?;
+            write!(f, "{space}{}=", Plain(&field.name))?;
+            match &field.value {
+                Value::Debug(text) => Plain(text).fmt(f)?,
+                value => value.fmt(f)?,
+            }
         }
         Ok(())
     }
@@ -107,8 +113,21 @@ struct Source<'a>(&'a Record);
 
 impl fmt::Display for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.file.as_deref().unwrap_or_default())?;
+        Plain(self.0.file.as_deref().unwrap_or_default()).fmt(f)?;
         self.0.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
+
+/// A plugin's text as it is, but for what would steer a terminal or turn the line around:
+/// subscribers escape strings, and nothing that displays itself.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '"' | '\'' | '\\' => f.write_char(c),
+            c => write!(f, "{}", c.escape_debug()),
+        })
     }
 }
 
@@ -145,8 +164,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_tracing_sink_makes_an_event_of_a_record_at_its_level() {
+    /// What a subscriber writes of what is done.
+    fn written(work: impl FnOnce()) -> String {
         let text = Text::default();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(text.clone())
@@ -154,6 +173,29 @@ mod tests {
             .without_time()
             .with_ansi(false)
             .finish();
+        tracing::subscriber::with_default(subscriber, work);
+        String::from_utf8_lossy(&text.0.lock()).into_owned()
+    }
+
+    #[test]
+    fn nothing_that_a_plugin_says_steers_the_terminal() {
+        const EVIL: &str = "a\u{1b}]0;b\u{7}\u{9b}31m\u{202e}\r\nc";
+        let mut record = Record::new(Level::WARN, EVIL)
+            .with_target(EVIL)
+            .with_field(EVIL.to_owned(), EVIL)
+            .with_field("debug", Value::Debug(EVIL.into()));
+        record.file = Some(EVIL.into());
+        record.spans = vec![SpanRecord { name: EVIL.into(), fields: record.fields.clone() }];
+        let text = written(|| TracingSink.record("p", record));
+        let told = text.strip_suffix('\n').expect("a line");
+        // The message is the subscriber's business: this one escapes what begins a sequence.
+        let fields = told.split_once(" plugin=").expect("fields after the message").1;
+        assert!(!fields.contains(|c: char| c.is_control() || c == '\u{202e}'), "{fields:?}");
+        assert!(!told.contains(['\u{1b}', '\u{9b}']), "{told:?}");
+    }
+
+    #[test]
+    fn the_tracing_sink_makes_an_event_of_a_record_at_its_level() {
         let mut record = Record::new(Level::WARN, "low on space")
             .with_target("my::disk")
             .with_field("free", 12_u64)
@@ -164,7 +206,7 @@ mod tests {
             SpanRecord { name: "outer".into(), fields: vec![record.fields[0].clone()] },
             SpanRecord { name: "inner".into(), fields: vec![] },
         ];
-        tracing::subscriber::with_default(subscriber, || {
+        let text = written(|| {
             TracingSink.record("p", record);
             for level in [Level::ERROR, Level::INFO, Level::DEBUG, Level::TRACE] {
                 let mut bare = Record::new(level, "bare");
@@ -173,7 +215,6 @@ mod tests {
             }
             TracingSink.dropped("p", 3);
         });
-        let text = String::from_utf8_lossy(&text.0.lock()).into_owned();
         let expected = r#" WARN trunkline::plugin: low on space plugin="p" target="my::disk" spans=outer{free=12}:inner fields=free=12 path="a b" source=src/disk.rs:7
 ERROR trunkline::plugin: bare plugin="p" target=""
  INFO trunkline::plugin: bare plugin="p" target=""
