@@ -69,6 +69,7 @@ use trunkline::goplugin::Handshake;
 use trunkline::goplugin::Reattach;
 use trunkline::plugin::HostHandle;
 use trunkline::plugin::Plugin;
+use trunkline::plugin::Servers;
 
 use crate::server::Server;
 use crate::tfplugin::COOKIE_KEY;
@@ -110,61 +111,58 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let versions = match versions(env::var(PROTOCOL).ok().as_deref()) {
-        Ok(versions) => versions,
+    let servers = match servers(env::var(PROTOCOL).ok().as_deref()) {
+        Ok(servers) => servers,
         Err(problem) => {
             eprintln!("terraform-provider-notebook: {problem}");
             return ExitCode::FAILURE;
         }
     };
     if options.debug {
-        return debug(versions).await;
+        return debug(servers).await;
     }
-    plugin(versions).serve(services).await
+    let handshake = servers.handshake(Handshake::new(COOKIE_KEY, COOKIE_VALUE));
+    plugin(handshake).serve(|host| servers.offers(host)).await
 }
 
-/// The versions to speak. `only` is what the environment says.
-fn versions(only: Option<&str>) -> Result<&'static [u32], String> {
+/// What is served in each version of the protocol. `only` is what the environment says.
+fn servers(only: Option<&str>) -> Result<Servers, String> {
     match only {
-        None | Some("") => Ok(&[5, 6]),
-        Some("5") => Ok(&[5]),
-        Some("6") => Ok(&[6]),
+        None | Some("") => Ok(Servers::new().version(5, version_5).version(6, version_6)),
+        Some("5") => Ok(Servers::new().version(5, version_5)),
+        Some("6") => Ok(Servers::new().version(6, version_6)),
         Some(other) => Err(format!("{PROTOCOL} is {other:?}: it may be 5 or 6")),
     }
 }
 
-fn plugin(versions: &[u32]) -> Plugin {
-    let handshake = Handshake::new(COOKIE_KEY, COOKIE_VALUE);
-    let handshake = versions.iter().fold(handshake, |all, version| all.version(*version));
-    Plugin::new("terraform-provider-notebook", env!("CARGO_PKG_VERSION")).go_plugin(handshake)
+fn version_5(host: HostHandle) -> Offers {
+    let server = Server::new(notebook::provider(host));
+    let service = tfplugin5::provider_server::ProviderServer::new(server);
+    Offers::new().service(service.max_decoding_message_size(LARGEST_REQUEST))
 }
 
-/// The service of the version that was agreed on. A host of Trunkline that names no version
-/// opens the one that it knows.
-fn services(host: HostHandle) -> Offers {
-    let version = host.version();
+fn version_6(host: HostHandle) -> Offers {
     let server = Server::new(notebook::provider(host));
-    let version_5 = tfplugin5::provider_server::ProviderServer::new(server.clone())
-        .max_decoding_message_size(LARGEST_REQUEST);
-    let version_6 = tfplugin6::provider_server::ProviderServer::new(server)
-        .max_decoding_message_size(LARGEST_REQUEST);
-    match version {
-        Some(5) => Offers::new().service(version_5),
-        Some(_) => Offers::new().service(version_6),
-        None => Offers::new().service(version_5).service(version_6),
-    }
+    let service = tfplugin6::provider_server::ProviderServer::new(server);
+    Offers::new().service(service.max_decoding_message_size(LARGEST_REQUEST))
+}
+
+fn plugin(handshake: Handshake) -> Plugin {
+    Plugin::new("terraform-provider-notebook", env!("CARGO_PKG_VERSION")).go_plugin(handshake)
 }
 
 /// Serves without a host, which here means without an offer of versions: the highest is
 /// spoken.
-async fn debug(versions: &[u32]) -> ExitCode {
-    let highest = versions.last().map_or(versions, std::slice::from_ref);
+async fn debug(servers: Servers) -> ExitCode {
+    let highest = servers.versions().last();
+    let handshake = Handshake::new(COOKIE_KEY, COOKIE_VALUE);
+    let handshake = highest.into_iter().fold(handshake, Handshake::version);
     let ready = |reattach: &Reattach| {
         if let Err(error) = announce(reattach) {
             eprintln!("terraform-provider-notebook: cannot say where it listens: {error}");
         }
     };
-    match plugin(highest).serve_standalone(services, ready).await {
+    match plugin(handshake).serve_standalone(|host| servers.offers(host), ready).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("terraform-provider-notebook: {error}");
@@ -189,10 +187,11 @@ mod tests {
 
     #[test]
     fn the_environment_may_hold_the_provider_to_one_version() {
-        assert_eq!(versions(None), Ok(&[5, 6][..]));
-        assert_eq!(versions(Some("")), Ok(&[5, 6][..]));
-        assert_eq!(versions(Some("5")), Ok(&[5][..]));
-        assert_eq!(versions(Some("6")), Ok(&[6][..]));
-        assert!(versions(Some("7")).is_err());
+        let spoken = |only| servers(only).map(|servers| servers.versions().collect::<Vec<_>>());
+        assert_eq!(spoken(None), Ok(vec![5, 6]));
+        assert_eq!(spoken(Some("")), Ok(vec![5, 6]));
+        assert_eq!(spoken(Some("5")), Ok(vec![5]));
+        assert_eq!(spoken(Some("6")), Ok(vec![6]));
+        assert!(spoken(Some("7")).is_err());
     }
 }

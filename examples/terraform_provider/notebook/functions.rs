@@ -43,7 +43,15 @@ pub fn join_tags() -> Callable {
     Callable { signature, call: |arguments| joined(string(arguments, 0)?, arguments) }
 }
 
+/// The longest text that is made a slug of, in bytes. Whoever wants more means something
+/// else; and the provider does nothing else meanwhile.
+const LONGEST_TEXT: usize = 64 * 1024;
+
 fn slug_of(text: &str) -> Result<Value, Fault> {
+    if text.len() > LONGEST_TEXT {
+        let text = format!("a text of {} bytes is no address: {LONGEST_TEXT} at most", text.len());
+        return Err(Fault { text, argument: Some(0) });
+    }
     // Twice: the lower case of some letters comes with a mark of its own.
     let plain = text.nfkd().flat_map(char::to_lowercase).nfkd();
     let plain: String = plain.filter(|char| !is_combining_mark(*char)).collect();
@@ -109,6 +117,13 @@ mod tests {
         let arguments: Vec<Value> =
             [separator.into()].into_iter().chain(maps.iter().map(map)).collect();
         (super::join_tags().call)(&arguments)
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_refused_before_it_is_read() {
+        assert!(slug(&"a".repeat(LONGEST_TEXT)).is_ok());
+        let fault = slug(&"a".repeat(LONGEST_TEXT + 1)).unwrap_err();
+        assert_eq!(fault.argument, Some(0));
     }
 
     #[test]
