@@ -317,7 +317,7 @@ async fn an_address_that_is_being_fetched_is_the_last_to_make_room() {
 }
 
 /// A schema whose end asks the cache something.
-struct Nosy(SchemaCache<Nosy, ()>, Arc<AtomicU32>);
+struct Nosy(SchemaCache<Self, ()>, Arc<AtomicU32>);
 
 impl Drop for Nosy {
     fn drop(&mut self) {
