@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::peers::Provider;
 use crate::programs;
-use crate::programs::Said;
+use crate::running;
+use crate::running::Said;
 
 /// Where states and configurations are, and which provider is driven.
 pub struct Cli {
@@ -58,8 +59,9 @@ impl Cli {
         command
     }
 
+    #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Said {
-        self.command(arguments).output().expect("the program can be run").into()
+        running::run(self.command(arguments))
     }
 
     /// What it prints with `--json`, which is one document, whatever comes of it.

@@ -10,6 +10,7 @@ mod support;
 mod cli;
 mod peers;
 mod programs;
+mod running;
 mod tofu;
 mod wire;
 

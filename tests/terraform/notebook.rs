@@ -7,8 +7,9 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Cli;
-use crate::programs::Said;
 use crate::programs::notebook;
+use crate::running;
+use crate::running::Said;
 use crate::tofu::Tofu;
 
 const DEMO: &str =
@@ -39,12 +40,12 @@ impl Demo {
     }
 
     fn run(&self, arguments: &[&str]) -> Said {
-        self.command(arguments).output().expect("the tool can be run").into()
+        running::run(self.command(arguments))
     }
 
     fn output(&self) -> Value {
-        let said = self.tofu.command(&["output", "-json"]).output().expect("it can be run");
-        serde_json::from_str(&Said::from(said).ok()).expect("JSON")
+        let said = self.tofu.run(&["output", "-json"]).ok();
+        serde_json::from_str(&said).expect("JSON")
     }
 }
 
