@@ -16,7 +16,9 @@ mod wire;
 
 mod agreement;
 mod driving;
+mod interrupts;
 mod killed;
 mod notebook;
 mod reattach;
 mod schemas;
+mod states;

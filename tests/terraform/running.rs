@@ -35,7 +35,7 @@ use crate::support::system::kill;
 
 /// How long a program may take for whatever a test waits for. Nothing takes that long, on a
 /// machine that is busy either: it is there for what hangs.
-const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What a program said, and how it ended.
 #[derive(Debug)]
@@ -250,7 +250,7 @@ impl Write for Heard {
 }
 
 /// A shell that says so much and hangs; its child hangs in a group of its own.
-fn hanging() -> Running {
+pub fn hanging() -> Running {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "setsid sleep 1000 >/dev/null 2>&1 & echo it hangs; wait"]);
     Running::start(command)
