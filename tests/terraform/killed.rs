@@ -2,11 +2,11 @@
 //! does.
 
 use std::path::Path;
-use std::process::Command;
 
 use rustix::process::Signal;
 
 use crate::cli::Cli;
+use crate::interrupts::creating;
 use crate::peers::Provider;
 use crate::running::Running;
 use crate::running::Said;
@@ -25,14 +25,6 @@ resource "time_sleep" "example" {
 }
 "#;
 
-/// Kills the provider in the middle of its work.
-fn bereft(command: Command) -> Said {
-    let mut running = Running::start(command);
-    running.prints("time_sleep.example: Creating...");
-    kill(running.provider(), Signal::KILL);
-    running.end()
-}
-
 /// The diagnostic's first line, without what frames it.
 fn summary(said: &Said) -> String {
     let line = said.stderr.lines().map(|line| line.trim_start_matches(['│', ' ']));
@@ -47,12 +39,15 @@ fn a_provider_that_is_killed_in_the_middle_of_an_apply_gives_the_diagnostic_of_t
         let Some(tofu) = Tofu::new(CONFIGURATION, &mirror) else { return };
         tofu.run(&["init"]).ok();
         let apply = tofu.command(&["apply", "-auto-approve"]);
-        let theirs = bereft(apply);
+        let mut theirs = Running::start(apply);
+        theirs.prints("time_sleep.example: Creating...");
+        kill(theirs.provider(), Signal::KILL);
+        let theirs = theirs.end();
 
         let Some(cli) = Cli::new(provider) else { return };
-        let apply = ["apply", "time_sleep", "--state", "state", "--auto-approve"];
-        let apply = cli.command(&[&apply[..], &["--set", "create_duration=1h"]].concat());
-        let ours = bereft(apply);
+        let (mut ours, provider) = creating(&cli);
+        kill(provider, Signal::KILL);
+        let ours = ours.end();
 
         assert_eq!(summary(&theirs), "Error: Plugin did not respond");
         assert_eq!(summary(&ours), summary(&theirs), "{ours:#?}");

@@ -25,7 +25,7 @@ impl Debugged {
     fn start(program: &Path, flag: &str) -> Self {
         let mut command = Command::new(program);
         command.arg(flag).stdin(Stdio::null());
-        let running = Running::start(command);
+        let mut running = Running::start(command);
         let line = running.prints("TF_REATTACH_PROVIDERS=");
         let (_, json) = line.split_once('\'').expect("a quoted value");
         let reattach = json.trim_end_matches('\'').to_owned();

@@ -98,7 +98,7 @@ impl Running {
 
     /// Waits until a line of its standard output has this in it.
     #[track_caller]
-    pub fn prints(&self, part: &str) -> String {
+    pub fn prints(&mut self, part: &str) -> String {
         let Some(line) = self.stdout.line_with(part) else {
             self.fail(&format!("print {part:?}"));
         };
@@ -107,7 +107,7 @@ impl Running {
 
     /// The same of its standard error.
     #[track_caller]
-    pub fn complains(&self, part: &str) -> String {
+    pub fn complains(&mut self, part: &str) -> String {
         let Some(line) = self.stderr.line_with(part) else {
             self.fail(&format!("complain {part:?}"));
         };
@@ -128,10 +128,7 @@ impl Running {
     /// Waits for its end. What it has left behind stays until it is dropped.
     #[track_caller]
     pub fn end(&mut self) -> Said {
-        let timeout = Timespec::try_from(DEADLINE).expect("it fits");
-        let mut ends = [PollFd::new(&self.handle, PollFlags::IN)];
-        let ended = rustix::io::retry_on_intr(|| poll(&mut ends, Some(&timeout)));
-        if ended.expect("it can be waited for") == 0 {
+        if !has_ended(&self.handle) {
             self.fail("end");
         }
         // It is not reaped yet: until it is, its number and that of its group are its own.
@@ -149,27 +146,46 @@ impl Running {
 
     /// It did not do what it should have done, in time or at all.
     #[track_caller]
-    fn fail(&self, what: &str) -> ! {
+    fn fail(&mut self, what: &str) -> ! {
+        self.kill();
+        // All that it has said: it says nothing more.
+        let _ = self.stdout.is_whole() && self.stderr.is_whole();
         let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
         panic!("it should {what}, and has only said:\n{stdout}\nand complained:\n{stderr}")
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
+    /// Whether the providers that were seen have ended, or do so now.
+    pub fn providers_end(&self) -> bool {
+        self.providers.iter().all(has_ended)
+    }
+
+    /// Kills what is left. Nothing here may fail: a test may be failing already.
+    fn kill(&mut self) {
         let pid = Pid::from_child(&self.child);
-        // Nothing here may fail: a test may be failing already. First it is stopped, so that
-        // it starts nothing more.
+        // First it is stopped, so that it starts nothing more.
         let _ = rustix::process::kill_process(pid, Signal::STOP);
         let stops = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let _ = rustix::io::retry_on_intr(|| waitid(self.pid(), stops));
         self.providers.extend(children_of(self.id()).into_iter().filter_map(handle_of));
         let _ = kill_process_group(pid, Signal::KILL);
-        let _ = self.child.wait();
         for provider in &self.providers {
             let _ = pidfd_send_signal(provider, Signal::KILL);
         }
     }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for the end of a process.
+fn has_ended(handle: &OwnedFd) -> bool {
+    let timeout = Timespec::try_from(DEADLINE).expect("it fits");
+    let mut ends = [PollFd::new(handle, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut ends, Some(&timeout))).is_ok_and(|ended| ended == 1)
 }
 
 /// `None` if the process has ended and is reaped.
@@ -181,10 +197,10 @@ fn handle_of(process: u32) -> Option<OwnedFd> {
 /// What comes out of a pipe, read on a thread, so that the program never waits for a test to
 /// read. Clones share it.
 #[derive(Clone, Default)]
-struct Heard(Arc<(Mutex<Heap>, Condvar)>);
+struct Heard(Arc<(Mutex<Text>, Condvar)>);
 
 #[derive(Default)]
-struct Heap {
+struct Text {
     bytes: Vec<u8>,
     /// Nobody can write any more.
     is_whole: bool,
@@ -193,16 +209,16 @@ struct Heap {
 impl Heard {
     fn from(mut pipe: impl Read + Send + 'static) -> Self {
         let this = Self::default();
-        let mut heap = this.clone();
+        let mut text = this.clone();
         thread::spawn(move || {
             // A pipe that cannot be read is at its end as well.
-            let _ = io::copy(&mut pipe, &mut heap);
-            heap.change(|heap| heap.is_whole = true);
+            let _ = io::copy(&mut pipe, &mut text);
+            text.change(|text| text.is_whole = true);
         });
         this
     }
 
-    fn change(&self, change: impl FnOnce(&mut Heap)) {
+    fn change(&self, change: impl FnOnce(&mut Text)) {
         change(&mut self.0.0.lock());
         self.0.1.notify_all();
     }
@@ -212,21 +228,21 @@ impl Heard {
     }
 
     /// Waits for an answer, until there is nothing more to come.
-    fn wait<T>(&self, mut answer: impl FnMut(&Heap) -> Option<T>) -> Option<T> {
-        let (heap, changed) = &*self.0;
+    fn wait<T>(&self, mut answer: impl FnMut(&Text) -> Option<T>) -> Option<T> {
+        let (text, changed) = &*self.0;
         let mut found = None;
-        let is_open = |heap: &mut Heap| {
-            found = answer(heap);
-            found.is_none() && !heap.is_whole
+        let is_open = |text: &mut Text| {
+            found = answer(text);
+            found.is_none() && !text.is_whole
         };
-        changed.wait_while_for(&mut heap.lock(), is_open, DEADLINE);
+        changed.wait_while_for(&mut text.lock(), is_open, DEADLINE);
         found
     }
 
     /// A line with this in it, once it has ended.
     fn line_with(&self, part: &str) -> Option<String> {
-        self.wait(|heap| {
-            let lines = heap.bytes.split_inclusive(|byte| *byte == b'\n');
+        self.wait(|text| {
+            let lines = text.bytes.split_inclusive(|byte| *byte == b'\n');
             let mut lines = lines.filter(|line| line.ends_with(b"\n")).map(String::from_utf8_lossy);
             lines.find(|line| line.contains(part)).map(|line| line.trim_end().to_owned())
         })
@@ -234,13 +250,13 @@ impl Heard {
 
     /// Waits until nobody can write any more.
     fn is_whole(&self) -> bool {
-        self.wait(|heap| heap.is_whole.then_some(())).is_some()
+        self.wait(|text| text.is_whole.then_some(())).is_some()
     }
 }
 
 impl Write for Heard {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.change(|heap| heap.bytes.extend_from_slice(bytes));
+        self.change(|text| text.bytes.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -264,9 +280,7 @@ fn what_a_test_leaves_behind_is_killed_with_what_it_has_started() {
     let id = shell.id();
     drop(shell);
     assert!(!is_running(id));
-    let timeout = Timespec::try_from(DEADLINE).expect("it fits");
-    let ended = poll(&mut [PollFd::new(&sleep, PollFlags::IN)], Some(&timeout));
-    assert_eq!(ended, Ok(1), "its child runs still");
+    assert!(has_ended(&sleep), "its child runs still");
 }
 
 #[test]
