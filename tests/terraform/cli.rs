@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::peers::Provider;
 use crate::programs;
-use crate::programs::Said;
+use crate::running;
+use crate::running::Said;
 
 /// Where states and configurations are, and which provider is driven.
 pub struct Cli {
@@ -41,6 +42,15 @@ impl Cli {
         fs::write(self.path(name), content.to_string()).expect("there is room");
     }
 
+    /// The names of what is in its folder.
+    pub fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// A state that was kept.
     pub fn state(&self, name: &str) -> Value {
         let text = fs::read_to_string(self.path(name)).expect("a state");
@@ -50,16 +60,36 @@ impl Cli {
     /// The program, about to run.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(programs::terraform());
-        command.args(&self.provider).args(arguments).current_dir(self.folder.path());
+        command.args(&self.provider).args(arguments);
+        self.prepare(&mut command);
+        command
+    }
+
+    /// Where and in which surroundings it runs.
+    fn prepare(&self, command: &mut Command) {
+        command.current_dir(self.folder.path());
         for variable in ["TF_REATTACH_PROVIDERS", "TF_DISABLE_PLUGIN_TLS", "RUST_LOG"] {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null());
-        command
     }
 
+    #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Said {
-        self.command(arguments).output().expect("the program can be run").into()
+        running::run(self.command(arguments))
+    }
+
+    /// Runs it where no file can have anything in it. What goes through pipes and sockets
+    /// does not count.
+    #[track_caller]
+    pub fn run_without_room(&self, arguments: &[&str]) -> Said {
+        let program = self.command(arguments);
+        let mut command = Command::new("/bin/sh");
+        // Without the trap, whoever writes is killed instead of told.
+        let script = r#"trap "" XFSZ; ulimit -f 0; exec "$@""#;
+        command.args(["-c", script, "sh"]).arg(program.get_program()).args(program.get_args());
+        self.prepare(&mut command);
+        running::run(command)
     }
 
     /// What it prints with `--json`, which is one document, whatever comes of it.

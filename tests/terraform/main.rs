@@ -10,12 +10,15 @@ mod support;
 mod cli;
 mod peers;
 mod programs;
+mod running;
 mod tofu;
 mod wire;
 
 mod agreement;
 mod driving;
+mod interrupts;
 mod killed;
 mod notebook;
 mod reattach;
 mod schemas;
+mod states;

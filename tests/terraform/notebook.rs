@@ -7,8 +7,9 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Cli;
-use crate::programs::Said;
 use crate::programs::notebook;
+use crate::running;
+use crate::running::Said;
 use crate::tofu::Tofu;
 
 const DEMO: &str =
@@ -39,12 +40,12 @@ impl Demo {
     }
 
     fn run(&self, arguments: &[&str]) -> Said {
-        self.command(arguments).output().expect("the tool can be run").into()
+        running::run(self.command(arguments))
     }
 
     fn output(&self) -> Value {
-        let said = self.tofu.command(&["output", "-json"]).output().expect("it can be run");
-        serde_json::from_str(&Said::from(said).ok()).expect("JSON")
+        let said = self.tofu.run(&["output", "-json"]).ok();
+        serde_json::from_str(&said).expect("JSON")
     }
 }
 
@@ -150,10 +151,16 @@ fn a_note_that_is_there_is_imported() {
     let recipe = resources.iter().find(|resource| resource["name"] == "recipe").expect("the note");
     let id = recipe["instances"][0]["attributes"]["id"].as_str().expect("its id");
     demo.run(&["state", "rm", "notebook_note.recipe"]).ok();
+    let rest = demo.run(&["plan", "-detailed-exitcode"]);
+    assert_eq!(rest.code, Some(2), "it is forgotten: {rest:#?}");
     demo.run(&["import", "notebook_note.recipe", id]).ok();
     demo.run(&["plan", "-detailed-exitcode"]).ok();
-    let said = demo.run(&["import", "notebook_note.more[\"7\"]", "no-such-note"]);
-    assert_eq!(said.code, Some(1), "{said:#?}");
+    let nobodys = "00000000-0000-7000-8000-000000000000";
+    for (id, told) in [("seven", "Not the id of a note"), (nobodys, "There is no such note")] {
+        let said = demo.run(&["import", "notebook_note.more[\"0\"]", id]);
+        assert_eq!(said.code, Some(1), "{said:#?}");
+        assert!(said.stderr.contains(told), "{said:#?}");
+    }
 }
 
 /// Our program with our provider, in one dialect, with a store of notes.
@@ -161,6 +168,13 @@ fn ours(dialect: &[&str]) -> Cli {
     let program = notebook().display().to_string();
     let options = ["--provider", &program, "--address", ADDRESS];
     Cli::with(&[&options[..], dialect].concat())
+}
+
+/// How the program talks to the provider.
+fn spoken(cli: &Cli) -> Value {
+    let (code, document) = cli.json(&["schema"]);
+    assert_eq!(code, Some(0), "{document:#}");
+    document["provider"].clone()
 }
 
 /// Makes a note, changes it, finds it, makes it anew and destroys it.
@@ -202,6 +216,7 @@ fn life_of_a_note(cli: &Cli) {
 #[test]
 fn under_our_host_the_same_binary_keeps_its_notes_in_the_hosts_state_store() {
     let cli = ours(&["--store", "store"]);
+    assert_eq!(spoken(&cli)["dialect"], json!("trunkline"));
     life_of_a_note(&cli);
     assert!(cli.path("store").exists());
     assert!(!cli.path("notebook.redb").exists(), "it has no file of its own");
@@ -213,6 +228,9 @@ fn over_go_plugins_wire_the_same_binary_keeps_its_notes_in_a_file_of_its_own() {
         let dialect = ["--no-native", "--protocol", protocol, "--provider-config", "provider"];
         let cli = ours(&dialect);
         cli.write("provider", &json!({"path": "notes"}));
+        let spoken = spoken(&cli);
+        assert_eq!(spoken["dialect"], json!("go-plugin"));
+        assert_eq!(spoken["protocol"].to_string(), protocol);
         life_of_a_note(&cli);
         assert!(cli.path("notes").exists());
     }
@@ -223,5 +241,6 @@ fn without_a_store_the_provider_says_what_is_missing() {
     let cli = ours(&[]);
     let said = cli.run(&["plan", "notebook_note", "--set", "title=x"]);
     assert_eq!(said.code, Some(1), "{said:#?}");
-    assert!(said.stderr.contains("path"), "it says what to do: {said:#?}");
+    let advice = "set `path` in the provider's configuration";
+    assert!(said.stderr.contains(advice), "it says what to do: {said:#?}");
 }

@@ -98,6 +98,7 @@ async fn a_provider_speaks_its_version_with_and_without_auto_mtls() {
             let is_5 = matches!(client, wire::Provider::V5(_));
             assert_eq!(is_5, provider.protocol() == 5);
             let schema = within(client.schema()).await.expect("a schema");
+            assert!(!schema.resources.is_empty());
             assert!(schema.resources.iter().all(|name| name.starts_with(provider.name())));
             let end = within(plugin.stop()).await;
             assert!(end.exit.is_some_and(|exit| exit.success()), "{provider:?} {end:?}");

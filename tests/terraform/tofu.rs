@@ -10,7 +10,8 @@ use std::process::Stdio;
 use tempfile::TempDir;
 
 use crate::peers;
-use crate::programs::Said;
+use crate::running;
+use crate::running::Said;
 
 /// A configuration that the tool works on.
 pub struct Tofu {
@@ -62,8 +63,9 @@ impl Tofu {
         command
     }
 
+    #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Said {
-        self.command(arguments).output().expect("the tool can be run").into()
+        running::run(self.command(arguments))
     }
 }
 
