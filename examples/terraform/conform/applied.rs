@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::conform::Problem;
 use crate::conform::bare;
 use crate::conform::is_sensitive;
+use crate::conform::places::indexed;
 use crate::conform::shown;
 use crate::tfplugin::cty::Number;
 use crate::tfplugin::cty::Path;
@@ -23,53 +24,6 @@ pub fn broken_by_result(block: &Block, planned: &Value, actual: &Value) -> Vec<P
     let mut problems = Vec::new();
     check_block(block, planned, actual, &Path::default(), &mut problems);
     problems
-}
-
-/// Where a value is unknown.
-#[must_use]
-pub fn unknown_paths(value: &Value) -> Vec<Path> {
-    let mut found = Vec::new();
-    find_unknown(value, &Path::default(), &mut found);
-    found
-}
-
-/// The value, with null in the place of all that is unknown: to be kept, if it must be.
-#[must_use]
-pub fn without_unknowns(value: Value) -> Value {
-    match value {
-        Value::Unknown(_) => Value::Null,
-        // A set may be out of order then, and have one element twice: it is read anew before
-        // it is compared with anything.
-        Value::Sequence(elements) => elements.into_iter().map(without_unknowns).collect(),
-        Value::Mapping(elements) => {
-            let elements = elements.into_iter().map(|(key, value)| (key, without_unknowns(value)));
-            Value::Mapping(elements.collect())
-        }
-        Value::Dynamic(typed) => Value::dynamic(typed.ty, without_unknowns(typed.value)),
-        known => known,
-    }
-}
-
-fn find_unknown(value: &Value, path: &Path, found: &mut Vec<Path>) {
-    match bare(value) {
-        Value::Unknown(_) => found.push(path.clone()),
-        Value::Sequence(elements) => {
-            for (step, element) in indexed(elements) {
-                find_unknown(element, &path.join(step), found);
-            }
-        }
-        Value::Mapping(elements) => {
-            for (key, element) in elements {
-                find_unknown(element, &path.join(Step::Attribute(key.clone())), found);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn indexed(elements: &[Value]) -> impl Iterator<Item = (Step, &Value)> {
-    let index = |at| Step::Index(i64::try_from(at).unwrap_or(i64::MAX));
-    elements.iter().enumerate().map(move |(at, element)| (index(at), element))
 }
 
 fn fail(problems: &mut Vec<Problem>, path: &Path, what: impl Into<String>) {
