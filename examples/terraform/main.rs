@@ -20,7 +20,7 @@
 //! | `proposed` | what a provider is proposed to plan |
 //! | `conform` | whether what it answers keeps to the rules |
 //! | `change` | from a state to a plan to a new state |
-//! | `state` | the file between runs |
+//! | `state`, `keep` | the file between runs, and what happens if it cannot be written |
 //! | `session`, `commands` | the commands, in terms of all of the above |
 //! | `render` | what the user sees |
 //! | `../tfplugin` | values, schemas and messages, shared with `terraform_provider` |
@@ -56,6 +56,7 @@ mod commands;
 mod config;
 mod conform;
 mod interrupt;
+mod keep;
 mod locate;
 mod log;
 mod options;
