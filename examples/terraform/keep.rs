@@ -16,7 +16,7 @@ use crate::report::sentence;
 use crate::resource::Object;
 use crate::resource::Resource;
 use crate::state::Kept;
-use crate::state::StateFile;
+use crate::state::LockedState;
 
 const FAILED: &str = "Failed to write the state";
 
@@ -24,7 +24,7 @@ const FAILED: &str = "Failed to write the state";
 /// is printed.
 pub fn keep(
     provider: &ProviderAddress,
-    file: &StateFile,
+    file: &LockedState,
     resource: &Resource,
     object: Option<&Object>,
     output: &mut Output,
@@ -77,15 +77,16 @@ fn plain(object: &Object) -> Json {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io;
     use std::io::Write;
-    use std::path::Path;
     use std::sync::Arc;
     use std::sync::Mutex;
 
     use tempfile::TempDir;
 
     use super::*;
+    use crate::state::StateFile;
     use crate::testing::block;
     use crate::testing::computed;
     use crate::testing::object as fields;
@@ -120,7 +121,7 @@ mod tests {
         }
     }
 
-    /// What was tried to be kept where there is no folder, and what was said.
+    /// What was tried to be kept in a folder that is gone, and what was said.
     struct Tried {
         folder: TempDir,
         stdout: Written,
@@ -140,7 +141,10 @@ mod tests {
             let resource = Resource::new(&name, "random_string.a".to_owned(), schema, None, false);
             let object =
                 Object { value, private: b"mine".to_vec(), identity: None, is_tainted: false };
-            let file = StateFile::new(&self.folder.path().join(Path::new("missing/state.json")));
+            let folder = self.folder.path().join("gone");
+            fs::create_dir(&folder).unwrap();
+            let file = StateFile::new(&folder.join("state.json")).lock().unwrap();
+            fs::remove_dir_all(&folder).unwrap();
             let provider = "hashicorp/random".parse().unwrap();
             let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
             let mut output = Output::on(Box::new(stdout), Box::new(stderr), self.as_json);
@@ -161,7 +165,7 @@ mod tests {
     fn a_state_that_cannot_be_written_is_printed_and_can_be_saved() {
         let tried = Tried::new(Written::new(), false);
         let said = tried.keep(result());
-        assert!(said.contains("to standard output") && said.contains("missing/state.json"));
+        assert!(said.contains("to standard output") && said.contains("gone/state.json"));
         let kept: Kept = serde_json::from_str(&tried.stdout.text()).unwrap();
         assert_eq!(kept.attributes, serde_json::json!({"result": "only here"}));
         assert_eq!(kept.private, b"mine");

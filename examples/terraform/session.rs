@@ -19,6 +19,8 @@ use crate::report::sentence;
 use crate::resource::Object;
 use crate::resource::Resource;
 use crate::state::Kept;
+use crate::state::LockedState;
+use crate::state::StateError;
 use crate::state::StateFile;
 use crate::tfplugin::cty::Value;
 use crate::tfplugin::diagnostic::Diagnostic;
@@ -153,7 +155,7 @@ impl<'a> Session<'a> {
     /// Keeps what there is of a resource now.
     pub fn keep(
         &mut self,
-        file: &StateFile,
+        file: &LockedState,
         resource: &Resource,
         object: Option<&Object>,
     ) -> Result<(), Failed> {
@@ -161,17 +163,16 @@ impl<'a> Session<'a> {
         keep(&provider.address, file, resource, object, output, report)
     }
 
-    /// Whether the state can be written: asked before anything is done that would have to be
-    /// kept.
-    pub fn check_writable(&mut self, file: &Path, subject: &str) -> Result<StateFile, Failed> {
-        let file = StateFile::new(file);
-        match file.check_writable() {
-            Ok(()) => Ok(file),
-            Err(error) => {
-                let detail = format!("Nothing was done. {}", sentence(&error));
-                Err(self.report.fail(subject, "Failed to write the state", detail))
-            }
-        }
+    /// Takes a state for this run, before anything is done that would have to be kept.
+    pub fn lock(&mut self, file: &Path, subject: &str) -> Result<LockedState, Failed> {
+        StateFile::new(file).lock().map_err(|error| {
+            let summary = match error {
+                StateError::InUse { .. } => "The state is in use",
+                _ => "Failed to write the state",
+            };
+            let detail = format!("Nothing was done. {}", sentence(&error));
+            self.report.fail(subject, summary, detail)
+        })
     }
 }
 
