@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::render::Style;
 use crate::render::diagnostic;
+use crate::render::printable_json;
 use crate::report::Report;
 
 /// The part of the document without which nobody knows what there is.
@@ -155,7 +156,7 @@ impl Output {
 }
 
 fn document_text(json: &Json) -> String {
-    format!("{json:#}\n")
+    format!("{}\n", printable_json(json))
 }
 
 /// How many columns the terminal has, if it is one.

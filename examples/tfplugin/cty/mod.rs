@@ -36,6 +36,7 @@ pub use path::Step;
 pub use refinement::Bound;
 pub use refinement::Range;
 pub use refinement::Refinement;
+pub use text::is_plain_name;
 pub use types::Attributes;
 pub use types::Type;
 pub use value::Typed;

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::DEPTH_LIMIT;
 use super::error::TypeError;
+use super::text::Name;
 use super::text::normalized;
 
 /// A type of cty.
@@ -214,7 +215,8 @@ impl<N: Into<String>> FromIterator<(N, Type)> for Attributes {
     }
 }
 
-/// For people: `list of string`, `object { a: number, b?: bool }`.
+/// For people: `list of string`, `object { a: number, b?: bool }`. Safe for terminals, whatever
+/// the names of attributes are.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -237,7 +239,7 @@ impl fmt::Display for Type {
                 for (at, (name, ty)) in types.iter().enumerate() {
                     let comma = if at == 0 { "" } else { "," };
                     let mark = if optional.contains(name) { "?" } else { "" };
-                    write!(f, "{comma} {name}{mark}: {ty}")?;
+                    write!(f, "{comma} {}{mark}: {ty}", Name(name))?;
                 }
                 f.write_str(" }")
             }
