@@ -42,13 +42,12 @@ pub fn decode(
 ) -> Result<Value, Failed> {
     let Some(sent) = sent.filter(|value| !is_empty(value)) else { return Ok(Value::Null) };
     let decoded = if sent.msgpack.is_empty() {
-        serde_json::from_slice(&sent.json)
-            .map_err(|error| explain(&error))
-            .and_then(|json| Value::from_state_json(&json, ty).map_err(|error| explain(&error)))
+        Value::from_state_text(&sent.json, ty)
     } else {
-        Value::from_msgpack(&sent.msgpack, ty).map_err(|error| explain(&error))
+        Value::from_msgpack(&sent.msgpack, ty)
     };
-    decoded.map_err(|why| {
+    decoded.map_err(|error| {
+        let why = explain(&error);
         let detail = format!("The answer to {method} cannot be read: {why}\n\n{BUG}");
         report.fail(subject, "Provider produced invalid object", detail)
     })

@@ -7,6 +7,8 @@ use std::fmt;
 use serde_json::Value as Json;
 
 use super::DEPTH_LIMIT;
+use super::ELEMENT_LIMIT;
+use super::budget::elements_of_json;
 use super::error::TypeError;
 use super::text::Name;
 use super::text::normalized;
@@ -65,8 +67,11 @@ impl Type {
     ///
     /// # Errors
     ///
-    /// What is no such type, or is nested too deep.
+    /// What is no such type, is nested too deep, or has too many parts.
     pub fn from_json(json: &[u8]) -> Result<Self, TypeError> {
+        if elements_of_json(json) > ELEMENT_LIMIT {
+            return Err(TypeError::TooMany);
+        }
         let json = serde_json::from_slice(json).map_err(TypeError::Json)?;
         Self::from_value(&json, 0)
     }
