@@ -7,7 +7,9 @@ use crate::conform::Problem;
 use crate::conform::bare;
 use crate::conform::is_sensitive;
 use crate::conform::places::indexed;
+use crate::conform::sets::check_set;
 use crate::conform::shown;
+use crate::report::MOST_ENTRIES;
 use crate::tfplugin::cty::Number;
 use crate::tfplugin::cty::Path;
 use crate::tfplugin::cty::Range;
@@ -26,8 +28,11 @@ pub fn broken_by_result(block: &Block, planned: &Value, actual: &Value) -> Vec<P
     problems
 }
 
-fn fail(problems: &mut Vec<Problem>, path: &Path, what: impl Into<String>) {
-    problems.push(Problem::new(path, what));
+pub(super) fn fail(problems: &mut Vec<Problem>, path: &Path, what: impl Into<String>) {
+    // One more than a report takes, so that it says that there are more.
+    if problems.len() <= MOST_ENTRIES {
+        problems.push(Problem::new(path, what));
+    }
 }
 
 /// Whether there is anything inside to compare.
@@ -207,41 +212,6 @@ fn check_keys(
     }
     for key in actual.keys().filter(|key| !planned.contains_key(*key)) {
         fail(problems, &path.join(step(key.clone())), "has appeared");
-    }
-}
-
-/// Elements have no names: each must be what some planned one may have become, and the other
-/// way round. There may be fewer, for what was unknown may have turned out to be the same.
-fn check_set(
-    planned: &[Value],
-    actual: &[Value],
-    path: &Path,
-    problems: &mut Vec<Problem>,
-    may_become: impl Fn(&Value, &Value) -> bool,
-) {
-    // What is known is looked up; only what is not is compared with everything.
-    let (known, open): (Vec<_>, Vec<_>) = planned.iter().partition(|value| value.is_wholly_known());
-    for value in &known {
-        if actual.binary_search(value).is_err() && !actual.iter().any(|now| may_become(value, now))
-        {
-            fail(problems, path, format!("was planned to have {}", shown(value)));
-        }
-    }
-    for value in &open {
-        if !actual.iter().any(|now| may_become(value, now)) {
-            fail(problems, path, format!("has nothing that {} may have become", shown(value)));
-        }
-    }
-    for now in actual {
-        let was_planned =
-            known.binary_search(&now).is_ok() || planned.iter().any(|value| may_become(value, now));
-        if !was_planned {
-            fail(problems, path, format!("has {}, which was not planned", shown(now)));
-        }
-    }
-    if actual.len() > planned.len() {
-        let (planned, actual) = (planned.len(), actual.len());
-        fail(problems, path, format!("was planned with {planned} elements, but has {actual}"));
     }
 }
 

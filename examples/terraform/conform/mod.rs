@@ -9,6 +9,7 @@ mod applied;
 mod normal;
 mod places;
 mod planned;
+mod sets;
 mod write_only;
 
 pub use applied::broken_by_result;
