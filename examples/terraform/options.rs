@@ -57,7 +57,7 @@ Exit codes:
   0    it went well, with or without changes
   1    a diagnostic is an error, or the output could not be written
   2    the command line is wrong
-  130  interrupted by Ctrl-C (143: by SIGTERM). The first has the provider stop, waits for the
+  130  interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP). The first has the provider stop, waits for the
        call that runs and keeps what came of it; the second kills the provider
 
 Environment:
