@@ -34,6 +34,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
+use crate::config::Fault;
 use crate::locate::ProviderAddress;
 use crate::resource::Object;
 use crate::resource::Resource;
@@ -82,8 +83,12 @@ pub enum StateError {
     #[error("the state {} cannot be read", .path.display())]
     Read { path: PathBuf, source: io::Error },
 
-    #[error("the file {} is no state of this program, and is left as it is", .path.display())]
-    Broken { path: PathBuf, source: serde_json::Error },
+    /// Without its cause, which may show a secret.
+    #[error(
+        "the file {} is no state of this program, and is left as it is: it {fault}",
+        .path.display()
+    )]
+    Broken { path: PathBuf, fault: Fault },
 
     #[error(
         "the state {} is of format {found}, this program knows {FORMAT_VERSION}: it was written \
@@ -159,7 +164,10 @@ impl StateFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StateError::Read { path: path(), source }),
         };
-        let broken = |source| StateError::Broken { path: path(), source };
+        let broken = |error: serde_json::Error| {
+            let fault = Fault::from(&error);
+            StateError::Broken { path: path(), fault }
+        };
         // First, because another format's fields are not known.
         let version: Version = serde_json::from_slice(&text).map_err(broken)?;
         if version.format_version != FORMAT_VERSION {

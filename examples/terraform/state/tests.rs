@@ -96,3 +96,15 @@ fn links_without_end_are_an_error() {
     std::os::unix::fs::symlink("link", &link).unwrap();
     assert!(matches!(StateFile::new(&link).load(), Err(StateError::Read { .. })));
 }
+
+#[test]
+fn what_is_said_of_a_broken_state_shows_none_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.json");
+    for text in [r#"{"format_version": "TOPSECRET"}"#, r#"{"format_version": 1, "type": 5, "#] {
+        fs::write(&path, text).unwrap();
+        let error = StateFile::new(&path).load().unwrap_err();
+        let said = crate::report::explain(&error);
+        assert!(said.contains("line 1") && !said.contains("SECRET"), "{said}");
+    }
+}
