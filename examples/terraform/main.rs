@@ -34,6 +34,7 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::runtime::Builder;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -166,8 +167,10 @@ async fn run(
         }
     };
     let work = work(provider.clone(), command, documents, interrupted, output);
-    // A task of its own: while it computes, signals are seen all the same.
-    let work = tokio::spawn(work);
+    // On a thread of its own: a task that computes for long may keep the runtime from seeing
+    // signals.
+    let runtime = Handle::current();
+    let work = tokio::task::spawn_blocking(move || runtime.block_on(work));
     let code = supervise(&provider, work, &mut signals, &interrupt, shared.json).await;
     tokio::select! {
         () = provider.shut_down() => {}
@@ -230,10 +233,7 @@ async fn supervise(
     };
     tokio::select! {
         _ = &mut work => {}
-        () = killing => {
-            work.abort();
-            say_given_up(as_json).await;
-        }
+        () = killing => say_given_up(as_json).await,
     }
     signal.exit_code()
 }
