@@ -20,27 +20,30 @@
 //! | `proposed` | what a provider is proposed to plan |
 //! | `conform` | whether what it answers keeps to the rules |
 //! | `change` | from a state to a plan to a new state |
-//! | `state` | the file between runs |
+//! | `state`, `keep` | the file between runs, and what happens if it cannot be written |
 //! | `session`, `commands` | the commands, in terms of all of the above |
 //! | `render` | what the user sees |
 //! | `../tfplugin` | values, schemas and messages, shared with `terraform_provider` |
 
 use std::io::Write;
-use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory;
 use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::runtime::Builder;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::interrupt::Interrupted;
 use crate::interrupt::Signals;
 use crate::locate::Located;
 use crate::locate::locate;
 use crate::log::LastWords;
+use crate::options::Command;
 use crate::options::Options;
 use crate::output::Output;
 use crate::provider::Provider;
@@ -56,6 +59,7 @@ mod commands;
 mod config;
 mod conform;
 mod interrupt;
+mod keep;
 mod locate;
 mod log;
 mod options;
@@ -76,6 +80,12 @@ mod tfplugin;
 /// How long the work may go on when the provider was killed: it has to write files.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
+/// How long the end of the output may take where that of the work took too long.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// The summary of an end that was asked for.
+const INTERRUPTED: &str = "Interrupted";
+
 /// Something failed, or a diagnostic is an error.
 const FAILURE: u8 = 1;
 
@@ -87,16 +97,16 @@ fn main() -> ExitCode {
     let last_words = log::start(Style::for_stream(&std::io::stderr()).is_on());
     let output = Output::new(options.shared.json);
     let mut report = Report::default();
-    let Ok((located, documents)) = prepare(&options, &mut report) else {
+    let ready = prepare(&options, &mut report).and_then(|ready| {
+        let runtime = Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| {
+            report.fail("", "Failed to start", format!("There is no runtime: {error}"))
+        })?;
+        Ok((ready, runtime))
+    });
+    let Ok(((located, documents), runtime)) = ready else {
         output.finish(&report);
         return ExitCode::from(FAILURE);
-    };
-    let runtime = match Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "there is no runtime");
-            return ExitCode::from(FAILURE);
-        }
     };
     let code = runtime.block_on(run(options, located, documents, output, last_words));
     // A thread may still wait for standard input.
@@ -127,40 +137,41 @@ async fn run(
     output: Output,
     last_words: LastWords,
 ) -> u8 {
+    let mut report = Report::default();
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => {
-            tracing::error!(%error, "signals cannot be caught");
+            report.fail("", "Failed to start", format!("Signals cannot be caught: {error}"));
+            output.finish(&report);
             return FAILURE;
         }
     };
-    let Options { source, command, .. } = options;
-    let mut report = Report::default();
+    let Options { source, command, shared } = options;
     let (interrupt, interrupted) = Interrupted::new();
     let starting = Provider::start(located, &source, last_words, interrupted.clone(), &mut report);
     let started = tokio::select! {
-        started = starting => started,
+        started = starting => Ok(started),
         // A provider that is about to start has nothing to finish.
-        signal = signals.next() => return signal.exit_code(),
+        signal = signals.next() => Err(signal),
     };
-    let Ok(provider) = started else {
-        output.finish(&report);
-        return FAILURE;
+    let provider = match started {
+        Ok(Ok(provider)) => Arc::new(provider),
+        Ok(Err(Failed)) => {
+            output.finish(&report);
+            return FAILURE;
+        }
+        Err(signal) => {
+            report.fail("", INTERRUPTED, "The provider had not started yet. Nothing was done.");
+            output.finish(&report);
+            return signal.exit_code();
+        }
     };
-
-    let work = async {
-        let (mut session, ready) =
-            Session::new(&provider, documents, interrupted.clone(), output).await;
-        let result = match ready {
-            Ok(()) => commands::run(&mut session, command).await,
-            Err(failed) => Err(failed),
-        };
-        let has_failed = result.is_err() || session.report.has_errors();
-        let was_read = session.output.finish(&session.report);
-        if has_failed || !was_read { FAILURE } else { 0 }
-    };
-    // Boxed, for it is large and would be part of every future around it.
-    let code = supervise(&provider, Box::pin(work), &mut signals, &interrupt).await;
+    let work = work(provider.clone(), command, documents, interrupted, output);
+    // On a thread of its own: a task that computes for long may keep the runtime from seeing
+    // signals.
+    let runtime = Handle::current();
+    let work = tokio::task::spawn_blocking(move || runtime.block_on(work));
+    let code = supervise(&provider, work, &mut signals, &interrupt, shared.json).await;
     tokio::select! {
         () = provider.shut_down() => {}
         _ = signals.next() => provider.kill().await,
@@ -168,17 +179,37 @@ async fn run(
     code
 }
 
+/// What a run is for.
+async fn work(
+    provider: Arc<Provider>,
+    command: Command,
+    documents: Documents,
+    interrupted: Interrupted,
+    output: Output,
+) -> u8 {
+    let (mut session, ready) = Session::new(&provider, documents, interrupted, output).await;
+    let result = match ready {
+        Ok(()) => commands::run(&mut session, command).await,
+        Err(failed) => Err(failed),
+    };
+    let has_failed = result.is_err() || session.report.has_errors();
+    let was_read = session.output.finish(&session.report);
+    if has_failed || !was_read { FAILURE } else { 0 }
+}
+
 /// Does the work. The first signal has the provider asked to give up; the work then ends by
 /// itself, and keeps what there is. The second kills the provider, so that the call that
 /// waits for it fails.
 async fn supervise(
     provider: &Provider,
-    mut work: Pin<Box<impl Future<Output = u8>>>,
+    mut work: JoinHandle<u8>,
     signals: &mut Signals,
     interrupt: &watch::Sender<bool>,
+    as_json: bool,
 ) -> u8 {
     let signal = tokio::select! {
-        code = &mut work => return code,
+        // A panic has said on standard error what it is.
+        code = &mut work => return code.unwrap_or(FAILURE),
         signal = signals.next() => signal,
     };
     interrupt.send_replace(true);
@@ -202,7 +233,18 @@ async fn supervise(
     };
     tokio::select! {
         _ = &mut work => {}
-        () = killing => {}
+        () = killing => say_given_up(as_json).await,
     }
     signal.exit_code()
+}
+
+/// Ends the output of work that did not end by itself, unless nobody takes that either.
+async fn say_given_up(as_json: bool) {
+    let saying = tokio::task::spawn_blocking(move || {
+        let mut report = Report::default();
+        let detail = "The provider was killed, and the work did not end after that.";
+        report.fail("", INTERRUPTED, detail);
+        Output::new(as_json).finish(&report)
+    });
+    let _ = tokio::time::timeout(LAST_OUTPUT, saying).await;
 }

@@ -29,8 +29,11 @@ Configurations:
 States:
   A file of one resource, in JSON, which only its owner can read: sensitive values stand in it
   in the clear. It is replaced as a whole, or stays as it was. What came of a change is written
-  also if the change failed; if that cannot be written it is printed, once, with everything in it.
-  Two runs at a time with one state are not kept apart.
+  also if the change failed; if that cannot be written it is printed, once, with everything in
+  it: to standard output, or to standard error if that takes nothing.
+  All commands but plan, which only looks, lock it for as long as they run: a second one on the
+  same state ends with an error at once. The lock is FILE.lock, which is removed at the end; one
+  that a killed run has left is no hindrance.
 
 Output:
   Results go to standard output, diagnostics to standard error. Attributes that the schema calls
@@ -54,7 +57,7 @@ Exit codes:
   0    it went well, with or without changes
   1    a diagnostic is an error, or the output could not be written
   2    the command line is wrong
-  130  interrupted by Ctrl-C (143: by SIGTERM). The first has the provider stop, waits for the
+  130  interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP). The first has the provider stop, waits for the
        call that runs and keeps what came of it; the second kills the provider
 
 Environment:
@@ -188,6 +191,7 @@ pub enum Command {
         /// The resource: its type, and a name for messages
         #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
+        /// The state, which must exist, and is written
         #[arg(long, value_name = "FILE")]
         state: PathBuf,
     },
@@ -196,6 +200,7 @@ pub enum Command {
         /// The resource: its type, and a name for messages
         #[arg(value_name = "TYPE[.NAME]")]
         resource: ResourceName,
+        /// The state, which is removed when nothing is there any more
         #[arg(long, value_name = "FILE")]
         state: PathBuf,
         #[command(flatten)]
@@ -422,6 +427,18 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_and_argument_has_a_text() {
+        let mut commands = vec![Options::command()];
+        while let Some(command) = commands.pop() {
+            let lacking = command.get_arguments().find(|argument| argument.get_help().is_none());
+            // A `NAME` of `schema` is what its command says.
+            let lacking = lacking.filter(|argument| argument.get_id() != "name");
+            assert_eq!(lacking.map(|argument| argument.get_id()), None, "{}", command.get_name());
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

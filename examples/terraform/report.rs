@@ -3,12 +3,18 @@
 use std::error::Error;
 
 use crate::tfplugin::diagnostic::Diagnostic;
+use crate::tfplugin::diagnostic::Severity;
 use crate::tfplugin::diagnostic::has_errors;
 
-/// Diagnostics, in the order in which they came.
+/// How many diagnostics are shown. Nobody reads more, and a provider may have a million.
+pub const MOST_ENTRIES: usize = 1000;
+
+/// Diagnostics, in the order in which they came: the first [`MOST_ENTRIES`], and in one more
+/// how many are left out.
 #[derive(Debug, Default)]
 pub struct Report {
     entries: Vec<Entry>,
+    left_out: usize,
 }
 
 /// One of them.
@@ -25,8 +31,24 @@ pub struct Failed;
 
 impl Report {
     pub fn add(&mut self, subject: &str, diagnostic: Diagnostic) {
-        let entry = Entry { subject: subject.to_owned(), diagnostic };
-        self.entries.push(entry);
+        self.push(Entry { subject: subject.to_owned(), diagnostic });
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.entries.len() < MOST_ENTRIES {
+            return self.entries.push(entry);
+        }
+        self.left_out += 1;
+        // A report with an error among what is left out has errors.
+        let severity = match self.entries.get(MOST_ENTRIES) {
+            Some(last) if last.diagnostic.severity == Severity::Error => Severity::Error,
+            _ => entry.diagnostic.severity,
+        };
+        let detail = format!("As many are not shown: {}.", self.left_out);
+        let diagnostic =
+            Diagnostic { severity, ..Diagnostic::warning("There are more diagnostics", detail) };
+        self.entries.truncate(MOST_ENTRIES);
+        self.entries.push(Entry { subject: String::new(), diagnostic });
     }
 
     /// Takes what a provider has to say. Fails if there are errors among it.
@@ -51,7 +73,7 @@ impl Report {
 
     /// Takes what another report has.
     pub fn extend(&mut self, other: Self) {
-        self.entries.extend(other.entries);
+        other.entries.into_iter().for_each(|entry| self.push(entry));
     }
 
     pub fn entries(&self) -> &[Entry] {
@@ -99,6 +121,21 @@ mod tests {
         assert_eq!(report.take("a.b", [warning, Diagnostic::error("wrong", "")]), Err(Failed));
         assert!(report.has_errors());
         assert_eq!(report.entries().len(), 3);
+    }
+
+    #[test]
+    fn of_very_many_diagnostics_the_first_are_shown_and_the_rest_counted() {
+        let mut report = Report::default();
+        for _ in 0..MOST_ENTRIES {
+            report.add("", Diagnostic::warning("old", ""));
+        }
+        assert_eq!((report.entries().len(), report.has_errors()), (MOST_ENTRIES, false));
+        let diagnostics = [Diagnostic::error("wrong", ""), Diagnostic::warning("old", "")];
+        assert_eq!(report.take("", diagnostics), Err(Failed));
+        assert!(report.has_errors());
+        assert_eq!(report.entries().len(), MOST_ENTRIES + 1);
+        let last = report.entries().last().expect("it is there");
+        assert_eq!(last.diagnostic.detail, "As many are not shown: 2.");
     }
 
     #[test]

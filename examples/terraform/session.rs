@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::config;
 use crate::config::Document;
 use crate::interrupt::Interrupted;
+use crate::keep::keep;
 use crate::options::ConfigOptions;
 use crate::options::ResourceName;
 use crate::output::Output;
@@ -18,6 +19,8 @@ use crate::report::sentence;
 use crate::resource::Object;
 use crate::resource::Resource;
 use crate::state::Kept;
+use crate::state::LockedState;
+use crate::state::StateError;
 use crate::state::StateFile;
 use crate::tfplugin::cty::Value;
 use crate::tfplugin::diagnostic::Diagnostic;
@@ -149,52 +152,27 @@ impl<'a> Session<'a> {
         Ok(Some(kept))
     }
 
-    /// Keeps what there is of a resource now: `None` if there is nothing. What cannot be
-    /// written is printed, for nobody else knows it.
+    /// Keeps what there is of a resource now.
     pub fn keep(
         &mut self,
-        file: &StateFile,
+        file: &LockedState,
         resource: &Resource,
         object: Option<&Object>,
     ) -> Result<(), Failed> {
-        let address = &resource.address;
-        let Some(object) = object else {
-            return file.remove().map_err(|error| {
-                let detail = format!("{address} is not there any more. {}", sentence(&error));
-                self.report.fail(address, "Failed to remove the state", detail)
-            });
-        };
-        let kept = Kept::new(&self.provider.address, resource, object).map_err(|error| {
-            self.report.fail(address, "Failed to write the state", sentence(&error))
-        })?;
-        let Err(error) = file.write(&kept) else { return Ok(()) };
-        let detail = format!(
-            "{}\n\nWhat was to be written is printed instead, in a document as `unsaved_state`: \
-             save it as {}. Without it nobody knows what there is of {address}.",
-            sentence(&error),
-            file.path().display()
-        );
-        self.report.add(address, Diagnostic::error("Failed to write the state", detail));
-        let rescued = serde_json::to_value(&kept).unwrap_or_default();
-        if self.output.is_json() {
-            self.output.set("unsaved_state", rescued);
-        } else {
-            self.output.write(&format!("{rescued:#}\n"));
-        }
-        Err(Failed)
+        let Self { provider, output, report, .. } = self;
+        keep(&provider.address, file, resource, object, output, report)
     }
 
-    /// Whether the state can be written: asked before anything is done that would have to be
-    /// kept.
-    pub fn check_writable(&mut self, file: &Path, subject: &str) -> Result<StateFile, Failed> {
-        let file = StateFile::new(file);
-        match file.check_writable() {
-            Ok(()) => Ok(file),
-            Err(error) => {
-                let detail = format!("Nothing was done. {}", sentence(&error));
-                Err(self.report.fail(subject, "Failed to write the state", detail))
-            }
-        }
+    /// Takes a state for this run, before anything is done that would have to be kept.
+    pub fn lock(&mut self, file: &Path, subject: &str) -> Result<LockedState, Failed> {
+        StateFile::new(file).lock().map_err(|error| {
+            let summary = match error {
+                StateError::InUse { .. } => "The state is in use",
+                _ => "Failed to write the state",
+            };
+            let detail = format!("Nothing was done. {}", sentence(&error));
+            self.report.fail(subject, summary, detail)
+        })
     }
 }
 

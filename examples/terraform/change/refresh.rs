@@ -45,7 +45,7 @@ pub async fn restore(
         (Some(schema), Some(kept)) if kept.schema_version != schema.version => {
             let json = kept.value.to_string().into_bytes();
             let version = kept.schema_version;
-            provider.upgrade_identity(resource, schema, version, json, report).await?
+            provider.upgrade_identity(resource, version, json, report).await?
         }
         (Some(schema), Some(kept)) => match Value::from_state_json(&kept.value, &schema.ty) {
             Ok(identity) => Some(identity),

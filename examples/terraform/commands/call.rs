@@ -4,7 +4,6 @@ use crate::config;
 use crate::render::diff;
 use crate::render::json;
 use crate::report::Failed;
-use crate::report::explain;
 use crate::session::Session;
 use crate::session::no_such;
 use crate::tfplugin::cty::Type;
@@ -110,7 +109,7 @@ fn read<'a>(
         let invalid =
             |why: String| format!("Invalid value for {:?} parameter: {why}", parameter.name);
         let value = config::argument(text, &parameter.ty)
-            .map_err(|error| invalid(format!("it is not JSON: {}", explain(&error))))
+            .map_err(|error| invalid(format!("it {error}.")))
             .and_then(|json| {
                 Value::from_json(&json, &parameter.ty).map_err(|error| invalid(error.to_string()))
             })

@@ -16,6 +16,7 @@ use crate::report::Failed;
 use crate::resource::Object;
 use crate::resource::Resource;
 use crate::session::Session;
+use crate::state::LockedState;
 use crate::state::StateFile;
 use crate::tfplugin::cty::Value;
 use crate::tfplugin::diagnostic::Diagnostic;
@@ -43,10 +44,10 @@ pub async fn apply(
     approval: ApprovalOptions,
 ) -> Result<(), Failed> {
     let resource = session.resource(name).await?;
-    let state = session.check_writable(state, &resource.address)?;
+    let state = session.lock(state, &resource.address)?;
     let config = session.config(config, &resource)?;
     session.configure(planning.allow_deferral).await?;
-    let change = make(session, &resource, Some(&state), config, planning).await?;
+    let change = make(session, &resource, Some(&*state), config, planning).await?;
     refuse_unknown(session, &resource, &change)?;
     carry_out(session, &resource, &state, change, approval).await
 }
@@ -59,7 +60,7 @@ pub async fn destroy(
     approval: ApprovalOptions,
 ) -> Result<(), Failed> {
     let resource = session.resource(name).await?;
-    let state = session.check_writable(state, &resource.address)?;
+    let state = session.lock(state, &resource.address)?;
     let kept = session.load(&state, &resource)?;
     let style = session.output.style;
     let Some(kept) = kept else {
@@ -161,7 +162,7 @@ fn refuse_unknown(
 async fn carry_out(
     session: &mut Session<'_>,
     resource: &Resource,
-    state: &StateFile,
+    state: &LockedState,
     change: Change,
     approval: ApprovalOptions,
 ) -> Result<(), Failed> {

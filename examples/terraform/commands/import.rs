@@ -18,7 +18,7 @@ pub async fn run(
 ) -> Result<(), Failed> {
     let resource = session.resource(name).await?;
     let address = resource.address.clone();
-    let file = session.check_writable(state, &address)?;
+    let file = session.lock(state, &address)?;
     if session.load(&file, &resource)?.is_some() {
         let path = file.path().display();
         let detail = format!("{path} keeps one already: import into another file.");

@@ -9,7 +9,6 @@ use crate::render::json;
 use crate::render::plan as shown;
 use crate::report::Failed;
 use crate::session::Session;
-use crate::state::StateFile;
 use crate::tfplugin::cty::Value;
 
 pub async fn run(
@@ -18,7 +17,7 @@ pub async fn run(
     state: &Path,
 ) -> Result<(), Failed> {
     let resource = session.resource(name).await?;
-    let file = StateFile::new(state);
+    let file = session.lock(state, &resource.address)?;
     let Some(kept) = session.load(&file, &resource)? else {
         let detail = format!("There is no state {}.", file.path().display());
         return Err(session.report.fail(&resource.address, "No state file was found", detail));

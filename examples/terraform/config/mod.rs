@@ -1,7 +1,12 @@
 //! Configurations: JSON, as people write it, checked against a schema as far as a schema
 //! goes. The rest is the provider's to validate.
 
+mod document;
 pub mod path;
+
+pub use document::Document;
+pub use document::DocumentError;
+pub use document::Fault;
 
 use std::fs;
 use std::io::Read;
@@ -14,7 +19,6 @@ use crate::options::ConfigOptions;
 use crate::options::Setting;
 use crate::report::Failed;
 use crate::report::Report;
-use crate::report::explain;
 use crate::report::sentence;
 use crate::tfplugin::cty::Path;
 use crate::tfplugin::cty::Step;
@@ -29,9 +33,6 @@ use crate::tfplugin::schema::Nesting;
 /// The file that is standard input.
 pub const STDIN: &str = "-";
 
-/// A configuration as it was written.
-pub type Document = Map<String, Json>;
-
 /// Reads a file, or standard input. An absent one is empty.
 pub fn load(file: Option<&FilePath>, report: &mut Report) -> Result<Document, Failed> {
     let Some(file) = file else { return Ok(Map::new()) };
@@ -45,10 +46,8 @@ pub fn load(file: Option<&FilePath>, report: &mut Report) -> Result<Document, Fa
     let text = text.map_err(|error| {
         report.fail("", "Failed to read the configuration", format!("{name}: {error}"))
     })?;
-    serde_json::from_slice(&text).map_err(|error| {
-        let detail = format!("{name} is not an object in JSON: {}", explain(&error));
-        report.fail("", "Invalid configuration", detail)
-    })
+    document::parse(&text)
+        .map_err(|error| report.fail("", "Invalid configuration", format!("{name} {error}.")))
 }
 
 /// Makes the configuration of something that looks like the block.
@@ -93,14 +92,13 @@ fn setting_value(
 ) -> Result<Json, Failed> {
     let ty = block.attributes.get(name).map_or(&Type::Dynamic, |attribute| &attribute.ty);
     argument(value, ty).map_err(|error| {
-        let detail = format!("--set {name}: the value is not JSON: {}", explain(&error));
-        report.fail(subject, "Invalid value", detail)
+        report.fail(subject, "Invalid value", format!("--set {name}: the value {error}."))
     })
 }
 
 /// A value on the command line: JSON; where a string is wanted also just the text of it.
-pub fn argument(text: &str, ty: &Type) -> Result<Json, serde_json::Error> {
-    let json = serde_json::from_str(text);
+pub fn argument(text: &str, ty: &Type) -> Result<Json, DocumentError> {
+    let json = document::json(text.as_bytes());
     match ty {
         Type::String => Ok(match json {
             Ok(json @ (Json::String(_) | Json::Null)) => json,

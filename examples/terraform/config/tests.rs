@@ -123,3 +123,15 @@ fn a_file_has_to_be_there_and_to_be_an_object() {
     fs::write(&file, "{\"a\": 1}").unwrap();
     assert_eq!(load(Some(&file), &mut report).unwrap().get("a"), Some(&json!(1)));
 }
+
+#[test]
+fn a_setting_that_is_no_json_or_has_a_name_twice_is_refused_without_showing_it() {
+    for setting in ["n=TOPSECRET", r#"one={"name": "TOPSECRET", "name": "b"}"#] {
+        let options =
+            ConfigOptions { set: vec![setting.parse().unwrap()], ..ConfigOptions::default() };
+        let mut report = Report::default();
+        assert_eq!(read(Map::new(), &options, &schema(), "a.b", &mut report), Err(Failed));
+        let said = format!("{report:?}");
+        assert!(said.contains("Invalid value") && !said.contains("SECRET"), "{said}");
+    }
+}

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use crate::conform::Problem;
 use crate::conform::bare;
 use crate::conform::is_sensitive;
+use crate::conform::places::indexed;
+use crate::conform::sets::check_set;
 use crate::conform::shown;
+use crate::report::MOST_ENTRIES;
 use crate::tfplugin::cty::Number;
 use crate::tfplugin::cty::Path;
 use crate::tfplugin::cty::Range;
@@ -25,55 +28,11 @@ pub fn broken_by_result(block: &Block, planned: &Value, actual: &Value) -> Vec<P
     problems
 }
 
-/// Where a value is unknown.
-#[must_use]
-pub fn unknown_paths(value: &Value) -> Vec<Path> {
-    let mut found = Vec::new();
-    find_unknown(value, &Path::default(), &mut found);
-    found
-}
-
-/// The value, with null in the place of all that is unknown: to be kept, if it must be.
-#[must_use]
-pub fn without_unknowns(value: Value) -> Value {
-    match value {
-        Value::Unknown(_) => Value::Null,
-        // A set may be out of order then, and have one element twice: it is read anew before
-        // it is compared with anything.
-        Value::Sequence(elements) => elements.into_iter().map(without_unknowns).collect(),
-        Value::Mapping(elements) => {
-            let elements = elements.into_iter().map(|(key, value)| (key, without_unknowns(value)));
-            Value::Mapping(elements.collect())
-        }
-        Value::Dynamic(typed) => Value::dynamic(typed.ty, without_unknowns(typed.value)),
-        known => known,
+pub(super) fn fail(problems: &mut Vec<Problem>, path: &Path, what: impl Into<String>) {
+    // One more than a report takes, so that it says that there are more.
+    if problems.len() <= MOST_ENTRIES {
+        problems.push(Problem::new(path, what));
     }
-}
-
-fn find_unknown(value: &Value, path: &Path, found: &mut Vec<Path>) {
-    match bare(value) {
-        Value::Unknown(_) => found.push(path.clone()),
-        Value::Sequence(elements) => {
-            for (step, element) in indexed(elements) {
-                find_unknown(element, &path.join(step), found);
-            }
-        }
-        Value::Mapping(elements) => {
-            for (key, element) in elements {
-                find_unknown(element, &path.join(Step::Attribute(key.clone())), found);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn indexed(elements: &[Value]) -> impl Iterator<Item = (Step, &Value)> {
-    let index = |at| Step::Index(i64::try_from(at).unwrap_or(i64::MAX));
-    elements.iter().enumerate().map(move |(at, element)| (index(at), element))
-}
-
-fn fail(problems: &mut Vec<Problem>, path: &Path, what: impl Into<String>) {
-    problems.push(Problem::new(path, what));
 }
 
 /// Whether there is anything inside to compare.
@@ -253,41 +212,6 @@ fn check_keys(
     }
     for key in actual.keys().filter(|key| !planned.contains_key(*key)) {
         fail(problems, &path.join(step(key.clone())), "has appeared");
-    }
-}
-
-/// Elements have no names: each must be what some planned one may have become, and the other
-/// way round. There may be fewer, for what was unknown may have turned out to be the same.
-fn check_set(
-    planned: &[Value],
-    actual: &[Value],
-    path: &Path,
-    problems: &mut Vec<Problem>,
-    may_become: impl Fn(&Value, &Value) -> bool,
-) {
-    // What is known is looked up; only what is not is compared with everything.
-    let (known, open): (Vec<_>, Vec<_>) = planned.iter().partition(|value| value.is_wholly_known());
-    for value in &known {
-        if actual.binary_search(value).is_err() && !actual.iter().any(|now| may_become(value, now))
-        {
-            fail(problems, path, format!("was planned to have {}", shown(value)));
-        }
-    }
-    for value in &open {
-        if !actual.iter().any(|now| may_become(value, now)) {
-            fail(problems, path, format!("has nothing that {} may have become", shown(value)));
-        }
-    }
-    for now in actual {
-        let was_planned =
-            known.binary_search(&now).is_ok() || planned.iter().any(|value| may_become(value, now));
-        if !was_planned {
-            fail(problems, path, format!("has {}, which was not planned", shown(now)));
-        }
-    }
-    if actual.len() > planned.len() {
-        let (planned, actual) = (planned.len(), actual.len());
-        fail(problems, path, format!("was planned with {planned} elements, but has {actual}"));
     }
 }
 

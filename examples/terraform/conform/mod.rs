@@ -7,13 +7,17 @@
 
 mod applied;
 mod normal;
+mod places;
 mod planned;
+mod sets;
 mod write_only;
 
 pub use applied::broken_by_result;
-pub use applied::unknown_paths;
-pub use applied::without_unknowns;
 pub use normal::normalised;
+pub use places::infinite_paths;
+pub use places::unknown_paths;
+pub use places::without_infinities;
+pub use places::without_unknowns;
 pub use planned::broken_by_plan;
 pub use write_only::without_write_only;
 

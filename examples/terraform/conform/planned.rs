@@ -9,6 +9,7 @@ use crate::conform::bare;
 use crate::conform::is_sensitive;
 use crate::conform::same;
 use crate::conform::shown;
+use crate::report::MOST_ENTRIES;
 use crate::tfplugin::cty::Path;
 use crate::tfplugin::cty::Step;
 use crate::tfplugin::cty::Value;
@@ -82,7 +83,10 @@ const EMPTY: &BTreeMap<String, Value> = &BTreeMap::new();
 
 impl Check {
     fn fail(&mut self, path: &Path, what: impl Into<String>) {
-        self.problems.push(Problem::new(path, what));
+        // One more than a report takes, so that it says that there are more.
+        if self.problems.len() <= MOST_ENTRIES {
+            self.problems.push(Problem::new(path, what));
+        }
     }
 
     /// Whether there is anything inside to compare.

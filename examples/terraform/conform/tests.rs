@@ -250,7 +250,7 @@ fn elements_of_a_set_are_what_some_planned_one_may_have_become() {
     assert_eq!(applied(set(), open(), Value::set([b()])), [".a was planned to have \"a\""]);
     let found = applied(set(), Value::set([a()]), Value::set([a(), b()]));
     let expected =
-        [".a has \"b\", which was not planned", ".a was planned with 1 elements, but has 2"];
+        [".a was planned with 1 elements, but has 2", ".a has \"b\", which was not planned"];
     assert_eq!(found, expected);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::report::MOST_ENTRIES;
 use crate::tfplugin::cty::Path;
 use crate::tfplugin::cty::Step;
 use crate::tfplugin::cty::Value;
@@ -42,7 +43,10 @@ fn clear_attributes(
         let path = path.join(Step::Attribute(name.clone()));
         if attribute.write_only {
             if !value.is_null() {
-                leaked.push(path);
+                // One more than a report takes, so that it says that there are more.
+                if leaked.len() <= MOST_ENTRIES {
+                    leaked.push(path);
+                }
                 *value = Value::Null;
             }
             continue;

@@ -3,15 +3,14 @@
 use bytes::Bytes;
 
 use crate::provider::Client;
-use crate::provider::IdentitySchema;
 use crate::provider::Provider;
+use crate::provider::values;
 use crate::provider::values::capabilities;
-use crate::provider::values::decode;
 use crate::provider::values::decode_object;
 use crate::provider::values::encode;
-use crate::provider::values::identity_from_wire;
 use crate::provider::values::identity_to_wire;
 use crate::provider::values::is_empty;
+use crate::provider::values::planned_identity;
 use crate::provider::values::reason;
 use crate::provider::values::refuse_deferral;
 use crate::report::Failed;
@@ -110,7 +109,6 @@ impl Provider {
     pub async fn upgrade_identity(
         &self,
         resource: &Resource,
-        schema: &IdentitySchema,
         version: i64,
         json: Vec<u8>,
         report: &mut Report,
@@ -124,9 +122,7 @@ impl Provider {
         let call = |client: Client| client.upgrade_resource_identity(request);
         let answer = self.call(method, &resource.address, call, report).await?;
         report.take(&resource.address, answer.diagnostics)?;
-        let sent = answer.upgraded_identity.and_then(|identity| identity.identity_data);
-        let identity = decode(sent, &schema.ty, method, &resource.address, report)?;
-        Ok((!identity.is_null()).then_some(identity))
+        values::identity(resource, answer.upgraded_identity, method, report)
     }
 
     /// What is there of a resource now; `None` if it is gone.
@@ -151,7 +147,7 @@ impl Provider {
         refuse_deferral(answer.deferred, method, resource, report)?;
         let (value, result) = decode_object(answer.new_state, resource, method, report)?;
         result?;
-        let identity = identity_from_wire(resource, answer.new_identity, method, report)?;
+        let identity = values::identity(resource, answer.new_identity, method, report)?;
         Ok((!value.is_null()).then(|| Object {
             value,
             private: answer.private.into(),
@@ -190,7 +186,7 @@ impl Provider {
             planned,
             requires_replace: answer.requires_replace.into_iter().map(Into::into).collect(),
             private: answer.planned_private,
-            identity: identity_from_wire(resource, answer.planned_identity, method, report)?,
+            identity: planned_identity(resource, answer.planned_identity, method, report)?,
             is_legacy: answer.legacy_type_system,
             deferred: answer.deferred.map(|deferred| reason(&deferred)),
         })
@@ -228,7 +224,7 @@ impl Provider {
             }
             None => None,
         };
-        let identity = identity_from_wire(resource, answer.new_identity, method, report);
+        let identity = values::identity(resource, answer.new_identity, method, report);
         has_failed |= identity.is_err();
         Ok(Applied {
             value,
@@ -266,7 +262,7 @@ impl Provider {
             }
             let (value, result) = decode_object(one.state, resource, method, report)?;
             result?;
-            let identity = identity_from_wire(resource, one.identity, method, report)?;
+            let identity = values::identity(resource, one.identity, method, report)?;
             let private = one.private.into();
             imported.object = (!value.is_null()).then_some(Object {
                 value,

@@ -42,23 +42,20 @@ pub fn decode(
 ) -> Result<Value, Failed> {
     let Some(sent) = sent.filter(|value| !is_empty(value)) else { return Ok(Value::Null) };
     let decoded = if sent.msgpack.is_empty() {
-        serde_json::from_slice(&sent.json)
-            .map_err(|error| explain(&error))
-            .and_then(|json| Value::from_state_json(&json, ty).map_err(|error| explain(&error)))
+        Value::from_state_text(&sent.json, ty)
     } else {
-        Value::from_msgpack(&sent.msgpack, ty).map_err(|error| explain(&error))
+        Value::from_msgpack(&sent.msgpack, ty)
     };
-    decoded.map_err(|why| {
-        let detail = format!(
-            "The answer to {method} cannot be read: {why}\n\nThat is a bug in the provider, to \
-             be reported to its authors."
-        );
+    decoded.map_err(|error| {
+        let why = explain(&error);
+        let detail = format!("The answer to {method} cannot be read: {why}\n\n{BUG}");
         report.fail(subject, "Provider produced invalid object", detail)
     })
 }
 
-/// The object of a resource, without what is never to be kept. Where a provider sends that
-/// all the same, the report says so, and the caller decides what the rest is worth.
+/// The object of a resource, without what is never to be kept and what cannot be kept. Where
+/// a provider sends that all the same, the report says so, and the caller decides what the
+/// rest is worth.
 pub fn decode_object(
     sent: Option<wire::DynamicValue>,
     resource: &Resource,
@@ -67,18 +64,29 @@ pub fn decode_object(
 ) -> Result<(Value, Result<(), Failed>), Failed> {
     let Resource { ty, address, .. } = resource;
     let value = decode(sent, ty, method, address, report)?;
-    let (value, leaked) = conform::without_write_only(resource.block(), value);
+    let (mut value, leaked) = conform::without_write_only(resource.block(), value);
+    let infinite = conform::infinite_paths(&value);
+    if !infinite.is_empty() {
+        value = conform::without_infinities(value);
+    }
+    let leaked = leaked.into_iter().map(|path| {
+        let what = format!("a value for the write-only attribute {path}, where it must be null");
+        (path, what)
+    });
+    let infinite = infinite.into_iter().map(|path| {
+        let what = format!("an infinite number at {path}, which no state can hold");
+        (path, what)
+    });
     let mut result = Ok(());
-    for path in leaked {
-        let detail = format!(
-            "The answer to {method} has a value for the write-only attribute {path}, where it \
-             must be null. That is a bug in the provider, to be reported to its authors."
-        );
+    for (path, what) in leaked.chain(infinite) {
+        let detail = format!("The answer to {method} has {what}. {BUG}");
         report.add(address, Diagnostic::error("Invalid provider response", detail).at(path));
         result = Err(Failed);
     }
     Ok((value, result))
 }
+
+const BUG: &str = "That is a bug in the provider, to be reported to its authors.";
 
 pub fn identity_to_wire(
     resource: &Resource,
@@ -90,7 +98,8 @@ pub fn identity_to_wire(
     Ok(Some(wire::ResourceIdentityData { identity_data: Some(data) }))
 }
 
-pub fn identity_from_wire(
+/// An identity as it is planned: what of it only the provider can know may be unknown.
+pub fn planned_identity(
     resource: &Resource,
     sent: Option<wire::ResourceIdentityData>,
     method: &str,
@@ -99,6 +108,27 @@ pub fn identity_from_wire(
     let (Some(schema), Some(sent)) = (&resource.identity, sent) else { return Ok(None) };
     let identity = decode(sent.identity_data, &schema.ty, method, &resource.address, report)?;
     Ok((!identity.is_null()).then_some(identity))
+}
+
+/// An identity that is to be kept: it is known, and a state can hold it.
+pub fn identity(
+    resource: &Resource,
+    sent: Option<wire::ResourceIdentityData>,
+    method: &str,
+    report: &mut Report,
+) -> Result<Option<Value>, Failed> {
+    let Some(identity) = planned_identity(resource, sent, method, report)? else {
+        return Ok(None);
+    };
+    let what = if !identity.is_wholly_known() {
+        "is not wholly known"
+    } else if !conform::infinite_paths(&identity).is_empty() {
+        "has an infinite number, which no state can hold"
+    } else {
+        return Ok(Some(identity));
+    };
+    let detail = format!("The identity in the answer to {method} {what}. {BUG}");
+    Err(report.fail(&resource.address, "Provider produced invalid identity", detail))
 }
 
 /// A provider may put something off only where it was told that it may.
@@ -126,5 +156,63 @@ pub fn reason(deferred: &wire::Deferred) -> &'static str {
             "something in the provider's configuration is not known yet"
         }
         Reason::AbsentPrereq => "something that it needs does not exist yet",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::IdentitySchema;
+    use crate::testing::block;
+    use crate::testing::computed;
+    use crate::testing::object;
+    use crate::testing::text;
+    use crate::tfplugin::schema::Schema;
+
+    /// A number `n` and a string `s`; a string `id` is the identity.
+    fn resource() -> Resource {
+        let block = block([("n", computed(Type::Number)), ("s", computed(Type::String))], []);
+        let ty = Type::object([("id", Type::String)]);
+        let identity = IdentitySchema { version: 0, ty };
+        let name = "x.y".parse().unwrap();
+        Resource::new(&name, "x.y".to_owned(), Schema { version: 0, block }, Some(identity), false)
+    }
+
+    fn sent(value: &Value, ty: &Type) -> wire::DynamicValue {
+        encode(value, ty, "", &mut Report::default()).unwrap()
+    }
+
+    fn summaries(report: &Report) -> Vec<&str> {
+        report.entries().iter().map(|entry| entry.diagnostic.summary.as_str()).collect()
+    }
+
+    #[test]
+    fn of_an_answer_with_an_infinite_number_the_rest_can_be_kept() {
+        let resource = resource();
+        let infinite = Value::Number("Inf".parse().unwrap());
+        let value = object([("n", infinite), ("s", text("kept"))]);
+        let mut report = Report::default();
+        let sent = sent(&value, &resource.ty);
+        let (value, result) = decode_object(Some(sent), &resource, "M", &mut report).unwrap();
+        assert_eq!(result, Err(Failed));
+        assert_eq!(value, object([("n", Value::Null), ("s", text("kept"))]));
+        assert!(value.to_json(&resource.ty).is_ok());
+        assert_eq!(summaries(&report), ["Invalid provider response"]);
+    }
+
+    #[test]
+    fn an_identity_that_is_unknown_is_planned_but_not_kept() {
+        let resource = resource();
+        let ty = &resource.identity.as_ref().unwrap().ty;
+        let unknown = object([("id", Value::unknown())]);
+        let data = || {
+            let identity_data = Some(sent(&unknown, ty));
+            Some(wire::ResourceIdentityData { identity_data })
+        };
+        let mut report = Report::default();
+        let planned = planned_identity(&resource, data(), "M", &mut report);
+        assert_eq!((planned, summaries(&report).len()), (Ok(Some(unknown.clone())), 0));
+        assert_eq!(identity(&resource, data(), "M", &mut report), Err(Failed));
+        assert_eq!(summaries(&report), ["Provider produced invalid identity"]);
     }
 }

@@ -11,4 +11,5 @@ mod style;
 pub use style::Style;
 pub use style::name;
 pub use style::printable;
+pub use style::printable_json;
 pub use style::quoted;

@@ -3,6 +3,9 @@
 use std::io::IsTerminal;
 
 use anstyle::AnsiColor;
+use serde_json::Value as Json;
+
+use crate::tfplugin::cty::is_plain_name;
 
 /// Whether and how text is coloured.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +53,52 @@ impl Style {
     }
 }
 
+/// Whether a character changes how others are shown, or hides: controls, and of Unicode's
+/// format characters those for directions, joins and tags, and what has no width. Text
+/// that has them may look like another text.
+fn steers(c: char) -> bool {
+    let is_format = matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    c.is_control() || is_format
+}
+
 /// The text without what steers terminals: a provider, or who it asks, has written it.
 pub fn printable(text: &str) -> String {
-    let is_harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    let is_harmless = |c: char| !steers(c) || c == '\n' || c == '\t';
     text.chars().map(|c| if is_harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// JSON that means the same, in which nothing steers terminals.
+pub fn printable_json(json: &Json) -> String {
+    let text = format!("{json:#}");
+    // What is left of these stands in strings. Line ends do not: those of strings are escaped.
+    let is_harmless = |c: char| !steers(c) || c == '\n';
+    if text.chars().all(is_harmless) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmless(c) {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
 }
 
 /// A string as it stands in a configuration.
@@ -72,9 +117,10 @@ pub fn quoted(text: &str) -> String {
             '$' | '%' if characters.peek() == Some(&'{') => {
                 quoted.extend([character, character]);
             }
-            _ if character.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(character)));
-            }
+            _ if steers(character) => quoted.push_str(&match u32::from(character) {
+                short @ ..=0xffff => format!("\\u{short:04x}"),
+                long => format!("\\U{long:08x}"),
+            }),
             _ => quoted.push(character),
         }
     }
@@ -84,9 +130,7 @@ pub fn quoted(text: &str) -> String {
 
 /// A name, in quotes if it is none that a configuration may have without.
 pub fn name(text: &str) -> String {
-    let is_plain = text.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    if is_plain { text.to_owned() } else { quoted(text) }
+    if is_plain_name(text) { text.to_owned() } else { quoted(text) }
 }
 
 #[cfg(test)]
@@ -107,6 +151,20 @@ mod tests {
     #[test]
     fn what_steers_terminals_is_taken_out() {
         assert_eq!(printable("a\u{1b}]0;x\u{7}\tb\n"), "a\u{fffd}]0;x\u{fffd}\tb\n");
+        assert_eq!(printable("a\u{202e}b\u{200b}c\u{9b}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
+        assert_eq!(quoted("a\u{202e}b\u{e0041}"), r#""a\u202eb\U000e0041""#);
+        let untouched = "é שלום 日本 e\u{301} 👍🏽";
+        assert_eq!(printable(untouched), untouched);
+    }
+
+    #[test]
+    fn json_means_the_same_without_what_steers_terminals() {
+        let json = serde_json::json!({"a\u{9b}31m": "\u{7f}\u{202e}\u{e0041}\n\u{1b}é"});
+        let text = printable_json(&json);
+        let safe = |c: char| !steers(c) || c == '\n';
+        assert!(text.chars().all(safe), "{text:?}");
+        assert!(text.contains(r"\u009b") && text.contains(r"\udb40\udc41"), "{text}");
+        assert_eq!(serde_json::from_str::<Json>(&text).unwrap(), json);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::DEPTH_LIMIT;
+use super::ELEMENT_LIMIT;
 use super::number::ParseNumberError;
 use super::path::Path;
 use super::path::Step;
@@ -24,6 +25,8 @@ pub enum TypeError {
     Optional(String),
     #[error("the type is nested deeper than {DEPTH_LIMIT} levels")]
     TooDeep,
+    #[error("the type has more than {ELEMENT_LIMIT} parts")]
+    TooMany,
 }
 
 /// An encoded value that does not fit its type: who sent or wrote it is at fault.
@@ -84,8 +87,12 @@ pub enum DecodeProblem {
     },
     #[error("has the key {0}, which is about other types")]
     Inapplicable(i64),
+    #[error("is not JSON")]
+    Json(#[source] serde_json::Error),
     #[error("is nested deeper than {DEPTH_LIMIT} levels")]
     TooDeep,
+    #[error("is where the whole exceeds {ELEMENT_LIMIT} elements, the most there may be")]
+    TooMany,
 }
 
 /// A value that cannot be encoded as its type: this program is at fault.

@@ -11,6 +11,9 @@ use serde_json::Number as JsonNumber;
 use serde_json::Value as Json;
 
 use super::DEPTH_LIMIT;
+use super::ELEMENT_LIMIT;
+use super::budget::Budget;
+use super::budget::elements_of_json;
 use super::error::DecodeError;
 use super::error::DecodeProblem;
 use super::error::EncodeError;
@@ -25,6 +28,18 @@ use super::types::Type;
 use super::value::Typed;
 use super::value::Value;
 use super::value::as_set;
+
+/// What is read, and how much more of it may come.
+struct Source {
+    dialect: Dialect,
+    budget: Budget,
+}
+
+impl Source {
+    const fn new(dialect: Dialect) -> Self {
+        Self { dialect, budget: Budget::new() }
+    }
+}
 
 /// Who wrote the JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +60,31 @@ impl Value {
     ///
     /// What does not fit the type, where and why.
     pub fn from_json(json: &Json, ty: &Type) -> Result<Self, DecodeError> {
-        decode(json, ty, Dialect::Configuration, 0)
+        decode(json, ty, &Source::new(Dialect::Configuration), 0)
     }
 
     /// Reads a value as [`to_json`](Self::to_json) writes it, and as Terraform keeps states.
     ///
     /// # Errors
     ///
-    /// What does not fit the type, where and why.
+    /// What does not fit the type, where and why; more elements than [`ELEMENT_LIMIT`], among
+    /// them the attributes that are absent.
     pub fn from_state_json(json: &Json, ty: &Type) -> Result<Self, DecodeError> {
-        decode(json, ty, Dialect::State, 0)
+        decode(json, ty, &Source::new(Dialect::State), 0)
+    }
+
+    /// The same, of JSON that is not parsed yet: so much of it that memory might not hold it
+    /// is refused before.
+    ///
+    /// # Errors
+    ///
+    /// What is no JSON, or does not fit the type, where and why.
+    pub fn from_state_text(json: &[u8], ty: &Type) -> Result<Self, DecodeError> {
+        if elements_of_json(json) > ELEMENT_LIMIT {
+            return Err(DecodeProblem::TooMany.into());
+        }
+        let json = serde_json::from_slice(json).map_err(DecodeProblem::Json)?;
+        Self::from_state_json(&json, ty)
     }
 
     /// Writes a value as Terraform keeps it in a state. A number whose digits JSON readers
@@ -68,18 +98,19 @@ impl Value {
     }
 }
 
-fn decode(json: &Json, ty: &Type, dialect: Dialect, depth: usize) -> Result<Value, DecodeError> {
+fn decode(json: &Json, ty: &Type, source: &Source, depth: usize) -> Result<Value, DecodeError> {
     if depth > DEPTH_LIMIT {
         return Err(DecodeProblem::TooDeep.into());
     }
+    source.budget.spend(1)?;
     let elements_of = |elements, types: &mut dyn Iterator<Item = _>| {
-        decode_elements(elements, types, dialect, depth)
+        decode_elements(elements, types, source, depth)
     };
     match (json, ty) {
         (Json::Null, _) => Ok(Value::Null),
-        (_, Type::Dynamic) if dialect == Dialect::State => with_type(json, depth),
+        (_, Type::Dynamic) if source.dialect == Dialect::State => with_type(json, source, depth),
         (_, Type::Dynamic) => {
-            let Typed { ty, value } = implied(json, depth)?;
+            let Typed { ty, value } = implied(json, source, depth)?;
             Ok(Value::dynamic(ty, value))
         }
         (_, Type::Bool | Type::Number | Type::String) => Ok(primitive(json, ty)?),
@@ -98,14 +129,14 @@ fn decode(json: &Json, ty: &Type, dialect: Dialect, depth: usize) -> Result<Valu
         }
         (Json::Object(elements), Type::Map(of)) => {
             let decoded = elements.iter().map(|(key, element)| {
-                let decoded = decode(element, of, dialect, depth + 1);
+                let decoded = decode(element, of, source, depth + 1);
                 let decoded = decoded.map_err(|error| error.inside(Step::Key(key.clone())))?;
                 Ok((normalized(key), decoded))
             });
             Ok(Value::Mapping(decoded.collect::<Result<_, DecodeError>>()?))
         }
         (Json::Object(elements), Type::Object(attributes)) => {
-            decode_object(elements, attributes, dialect, depth)
+            decode_object(elements, attributes, source, depth)
         }
         _ => Err(kinds(ty.kind(), json).into()),
     }
@@ -114,11 +145,11 @@ fn decode(json: &Json, ty: &Type, dialect: Dialect, depth: usize) -> Result<Valu
 fn decode_elements(
     elements: &[Json],
     types: &mut dyn Iterator<Item = &Type>,
-    dialect: Dialect,
+    source: &Source,
     depth: usize,
 ) -> Result<Vec<Value>, DecodeError> {
     let decoded = elements.iter().zip(types).enumerate().map(|(index, (element, ty))| {
-        let decoded = decode(element, ty, dialect, depth + 1);
+        let decoded = decode(element, ty, source, depth + 1);
         decoded.map_err(|error| error.inside(Step::Index(index as i64)))
     });
     decoded.collect()
@@ -127,7 +158,7 @@ fn decode_elements(
 fn decode_object(
     elements: &Map<String, Json>,
     attributes: &Attributes,
-    dialect: Dialect,
+    source: &Source,
     depth: usize,
 ) -> Result<Value, DecodeError> {
     let mut found = BTreeMap::new();
@@ -136,12 +167,13 @@ fn decode_object(
         let Some(ty) = attributes.types.get(&name) else {
             return Err(DecodeProblem::Unexpected(name).into());
         };
-        let decoded = decode(element, ty, dialect, depth + 1);
+        let decoded = decode(element, ty, source, depth + 1);
         let decoded = decoded.map_err(|error| error.inside(Step::Attribute(name.clone())))?;
         found.insert(name, decoded);
     }
     for name in attributes.types.keys() {
         if !found.contains_key(name) {
+            source.budget.spend(1)?;
             found.insert(name.clone(), Value::Null);
         }
     }
@@ -170,10 +202,11 @@ fn primitive(json: &Json, ty: &Type) -> Result<Value, DecodeProblem> {
 
 /// The type that a configuration's value has by itself: arrays are tuples, and objects are
 /// objects.
-fn implied(json: &Json, depth: usize) -> Result<Typed, DecodeError> {
+fn implied(json: &Json, source: &Source, depth: usize) -> Result<Typed, DecodeError> {
     if depth > DEPTH_LIMIT {
         return Err(DecodeProblem::TooDeep.into());
     }
+    source.budget.spend(1)?;
     let simple = |ty| {
         let value = primitive(json, &ty)?;
         Ok(Typed { ty, value })
@@ -187,7 +220,7 @@ fn implied(json: &Json, depth: usize) -> Result<Typed, DecodeError> {
             let mut types = Vec::new();
             let mut values = Vec::new();
             for (index, element) in elements.iter().enumerate() {
-                let element = implied(element, depth + 1);
+                let element = implied(element, source, depth + 1);
                 let step = || Step::Index(index as i64);
                 let Typed { ty, value } = element.map_err(|error| error.inside(step()))?;
                 types.push(ty);
@@ -199,7 +232,7 @@ fn implied(json: &Json, depth: usize) -> Result<Typed, DecodeError> {
             let mut types = Attributes::default();
             let mut values = BTreeMap::new();
             for (name, element) in elements {
-                let element = implied(element, depth + 1);
+                let element = implied(element, source, depth + 1);
                 let step = || Step::Attribute(name.clone());
                 let Typed { ty, value } = element.map_err(|error| error.inside(step()))?;
                 types.types.insert(normalized(name), ty);
@@ -211,7 +244,7 @@ fn implied(json: &Json, depth: usize) -> Result<Typed, DecodeError> {
 }
 
 /// What a state has where the schema leaves the type open.
-fn with_type(json: &Json, depth: usize) -> Result<Value, DecodeError> {
+fn with_type(json: &Json, source: &Source, depth: usize) -> Result<Value, DecodeError> {
     let Json::Object(parts) = json else {
         return Err(kinds("an object of a type and a value", json).into());
     };
@@ -220,7 +253,7 @@ fn with_type(json: &Json, depth: usize) -> Result<Value, DecodeError> {
     }
     let part = |name: &str| parts.get(name).ok_or_else(|| DecodeProblem::Missing(name.to_owned()));
     let ty = Type::from_value(part("type")?, 0).map_err(DecodeProblem::Type)?;
-    let value = decode(part("value")?, &ty, Dialect::State, depth + 1)?;
+    let value = decode(part("value")?, &ty, source, depth + 1)?;
     Ok(if ty == Type::Dynamic { value } else { Value::dynamic(ty, value) })
 }
 

@@ -5,6 +5,7 @@
 //! a schema implies. Where the schema leaves the type open ([`Type::Dynamic`]), the value
 //! brings it ([`Value::Dynamic`]).
 
+mod budget;
 mod decimal;
 mod dynamic;
 mod error;
@@ -22,6 +23,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use budget::ELEMENT_LIMIT;
 pub use error::DecodeError;
 pub use error::DecodeProblem;
 pub use error::EncodeError;
@@ -36,6 +38,7 @@ pub use path::Step;
 pub use refinement::Bound;
 pub use refinement::Range;
 pub use refinement::Refinement;
+pub use text::is_plain_name;
 pub use types::Attributes;
 pub use types::Type;
 pub use value::Typed;

@@ -6,6 +6,9 @@ use std::iter::repeat;
 use std::iter::repeat_n;
 
 use super::DEPTH_LIMIT;
+#[cfg(doc)]
+use super::ELEMENT_LIMIT;
+use super::budget::elements_of_json;
 use super::error::DecodeError;
 use super::error::DecodeProblem;
 use super::error::EncodeError;
@@ -27,7 +30,8 @@ impl Value {
     /// # Errors
     ///
     /// Bytes that are not exactly one value of the type, where in it and why. Values that
-    /// are nested deeper than [`DEPTH_LIMIT`] are refused.
+    /// are nested deeper than [`DEPTH_LIMIT`], or have more elements than [`ELEMENT_LIMIT`],
+    /// are refused.
     pub fn from_msgpack(bytes: &[u8], ty: &Type) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let value = decode(&mut reader, ty, 0)?;
@@ -57,6 +61,7 @@ fn decode(reader: &mut Reader<'_>, ty: &Type, depth: usize) -> Result<Value, Dec
     if depth > DEPTH_LIMIT {
         return Err(DecodeProblem::TooDeep.into());
     }
+    reader.count(1)?;
     if let Some(extension) = reader.extension()? {
         return Ok(Value::Unknown(Refinement::received(extension, ty)?));
     }
@@ -148,7 +153,9 @@ fn decode_dynamic(reader: &mut Reader<'_>, depth: usize) -> Result<Value, Decode
     if found != 2 {
         return Err(DecodeProblem::Length { expected: 2, found }.into());
     }
-    let ty = Type::from_json(reader.bytes("a type")?).map_err(DecodeProblem::Type)?;
+    let json = reader.bytes("a type")?;
+    reader.count(elements_of_json(json))?;
+    let ty = Type::from_json(json).map_err(DecodeProblem::Type)?;
     let value = decode(reader, &ty, depth + 1)?;
     // A type that is open again says nothing: what is inside says it.
     Ok(if ty == Type::Dynamic { value } else { Value::dynamic(ty, value) })

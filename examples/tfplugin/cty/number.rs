@@ -86,6 +86,12 @@ impl Number {
         }
     }
 
+    /// Whether it is beyond all numbers, and not only beyond all floats.
+    #[must_use]
+    pub const fn is_infinite(&self) -> bool {
+        matches!(self.0, Kind::Float(float) if float.is_infinite())
+    }
+
     /// How msgpack has it, by go-cty's rule: an integer if it fits, a float only if it has a
     /// fraction (or is infinite) and is exact, else text. A float beyond all `i64` thus turns
     /// into its shortest digits, which is not the same number.

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use super::text::Name;
 use super::value::Value;
 
 /// Leads from a whole value to one inside it. Empty: the whole value.
 ///
-/// Printed as an expression would continue: `.tags["a"].list[0]`.
+/// Printed as an expression would continue: `.tags["a"].list[0]`. Safe for terminals, whatever
+/// the names in it are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(pub Vec<Step>);
 
@@ -48,7 +50,7 @@ impl fmt::Display for Path {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Attribute(name) => write!(f, ".{name}"),
+            Self::Attribute(name) => write!(f, ".{}", Name(name)),
             Self::Key(key) => write!(f, "[{key:?}]"),
             Self::Index(index) => write!(f, "[{index}]"),
             // The element may hold what is not to be shown.

@@ -7,12 +7,16 @@ use rmp::decode::NumValueReadError;
 use rmp::decode::ValueReadError;
 use rmp::decode::bytes::BytesReadError;
 
+use super::budget::Budget;
 use super::error::DecodeProblem;
 use super::number::Number;
 
 /// What is yet to be read.
 #[derive(Debug)]
-pub struct Reader<'a>(Bytes<'a>);
+pub struct Reader<'a> {
+    bytes: Bytes<'a>,
+    budget: Budget,
+}
 
 /// An extension of msgpack: a kind, and bytes.
 #[derive(Clone, Copy, Debug)]
@@ -23,17 +27,22 @@ pub struct Extension<'a> {
 
 impl<'a> Reader<'a> {
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self(Bytes::new(bytes))
+        Self { bytes: Bytes::new(bytes), budget: Budget::new() }
+    }
+
+    /// Counts elements, of which a value has so many at most.
+    pub fn count(&self, elements: usize) -> Result<(), DecodeProblem> {
+        self.budget.spend(elements)
     }
 
     /// How many bytes are left.
     pub const fn remaining(&self) -> usize {
-        self.0.remaining_slice().len()
+        self.bytes.remaining_slice().len()
     }
 
     /// What comes next.
     pub fn peek(&self) -> Result<Marker, DecodeProblem> {
-        let first = self.0.remaining_slice().first().ok_or(DecodeProblem::Truncated)?;
+        let first = self.bytes.remaining_slice().first().ok_or(DecodeProblem::Truncated)?;
         Ok(Marker::from_u8(*first))
     }
 
@@ -41,17 +50,17 @@ impl<'a> Reader<'a> {
     pub fn nil(&mut self) -> Result<bool, DecodeProblem> {
         let is_nil = self.peek()? == Marker::Null;
         if is_nil {
-            decode::read_nil(&mut self.0).map_err(|error| problem("nil", error))?;
+            decode::read_nil(&mut self.bytes).map_err(|error| problem("nil", error))?;
         }
         Ok(is_nil)
     }
 
     pub fn bool(&mut self) -> Result<bool, DecodeProblem> {
-        decode::read_bool(&mut self.0).map_err(|error| problem("a bool", error))
+        decode::read_bool(&mut self.bytes).map_err(|error| problem("a bool", error))
     }
 
     pub fn integer(&mut self) -> Result<i64, DecodeProblem> {
-        decode::read_int(&mut self.0).map_err(|error| match error {
+        decode::read_int(&mut self.bytes).map_err(|error| match error {
             NumValueReadError::TypeMismatch(marker) => mismatch("an integer", marker),
             NumValueReadError::OutOfRange => mismatch("an integer", Marker::U64),
             NumValueReadError::InvalidMarkerRead(_) | NumValueReadError::InvalidDataRead(_) => {
@@ -65,14 +74,14 @@ impl<'a> Reader<'a> {
         const EXPECTED: &str = "a number";
         let float = match self.peek()? {
             Marker::U64 => {
-                let read = decode::read_u64(&mut self.0);
+                let read = decode::read_u64(&mut self.bytes);
                 return read.map(Number::from).map_err(|error| problem(EXPECTED, error));
             }
             marker if is_text(marker) => {
                 return self.text(EXPECTED)?.parse().map_err(DecodeProblem::Number);
             }
-            Marker::F64 => decode::read_f64(&mut self.0),
-            Marker::F32 => decode::read_f32(&mut self.0).map(f64::from),
+            Marker::F64 => decode::read_f64(&mut self.bytes),
+            Marker::F32 => decode::read_f32(&mut self.bytes).map(f64::from),
             Marker::FixPos(_)
             | Marker::FixNeg(_)
             | Marker::U8
@@ -96,21 +105,21 @@ impl<'a> Reader<'a> {
     /// Bytes. Text passes for them.
     pub fn bytes(&mut self, expected: &'static str) -> Result<&'a [u8], DecodeProblem> {
         let length = match self.peek()? {
-            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => decode::read_bin_len(&mut self.0),
-            _ => decode::read_str_len(&mut self.0),
+            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => decode::read_bin_len(&mut self.bytes),
+            _ => decode::read_str_len(&mut self.bytes),
         };
         self.take(length.map_err(|error| problem(expected, error))?)
     }
 
     /// The head of an array: how many elements are to follow. That is only announced.
     pub fn array(&mut self, expected: &'static str) -> Result<usize, DecodeProblem> {
-        let length = decode::read_array_len(&mut self.0);
+        let length = decode::read_array_len(&mut self.bytes);
         Ok(usize_of(length.map_err(|error| problem(expected, error))?))
     }
 
     /// The head of a map: how many pairs are to follow. That is only announced.
     pub fn map(&mut self, expected: &'static str) -> Result<usize, DecodeProblem> {
-        let length = decode::read_map_len(&mut self.0);
+        let length = decode::read_map_len(&mut self.bytes);
         Ok(usize_of(length.map_err(|error| problem(expected, error))?))
     }
 
@@ -130,7 +139,7 @@ impl<'a> Reader<'a> {
         if !is_extension {
             return Ok(None);
         }
-        let head = decode::read_ext_meta(&mut self.0);
+        let head = decode::read_ext_meta(&mut self.bytes);
         let head = head.map_err(|error| problem("an extension", error))?;
         Ok(Some(Extension { kind: head.typeid, payload: self.take(head.size)? }))
     }
@@ -169,9 +178,9 @@ impl<'a> Reader<'a> {
 
     fn take(&mut self, length: u32) -> Result<&'a [u8], DecodeProblem> {
         let length = usize_of(length);
-        let rest = self.0.remaining_slice();
+        let rest = self.bytes.remaining_slice();
         let (taken, rest) = rest.split_at_checked(length).ok_or(DecodeProblem::Truncated)?;
-        self.0 = Bytes::new(rest);
+        self.bytes = Bytes::new(rest);
         Ok(taken)
     }
 }

@@ -7,7 +7,10 @@ use std::fmt;
 use serde_json::Value as Json;
 
 use super::DEPTH_LIMIT;
+use super::ELEMENT_LIMIT;
+use super::budget::elements_of_json;
 use super::error::TypeError;
+use super::text::Name;
 use super::text::normalized;
 
 /// A type of cty.
@@ -64,8 +67,11 @@ impl Type {
     ///
     /// # Errors
     ///
-    /// What is no such type, or is nested too deep.
+    /// What is no such type, is nested too deep, or has too many parts.
     pub fn from_json(json: &[u8]) -> Result<Self, TypeError> {
+        if elements_of_json(json) > ELEMENT_LIMIT {
+            return Err(TypeError::TooMany);
+        }
         let json = serde_json::from_slice(json).map_err(TypeError::Json)?;
         Self::from_value(&json, 0)
     }
@@ -214,7 +220,8 @@ impl<N: Into<String>> FromIterator<(N, Type)> for Attributes {
     }
 }
 
-/// For people: `list of string`, `object { a: number, b?: bool }`.
+/// For people: `list of string`, `object { a: number, b?: bool }`. Safe for terminals, whatever
+/// the names of attributes are.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -237,7 +244,7 @@ impl fmt::Display for Type {
                 for (at, (name, ty)) in types.iter().enumerate() {
                     let comma = if at == 0 { "" } else { "," };
                     let mark = if optional.contains(name) { "?" } else { "" };
-                    write!(f, "{comma} {name}{mark}: {ty}")?;
+                    write!(f, "{comma} {}{mark}: {ty}", Name(name))?;
                 }
                 f.write_str(" }")
             }

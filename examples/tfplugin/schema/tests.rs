@@ -395,7 +395,7 @@ fn a_schema_that_makes_no_sense_is_refused_and_the_error_says_where() {
     let (_, problem) = refused(|block| block.attributes[0].name = "none".to_owned());
     assert!(matches!(problem, SchemaProblem::Duplicate(name) if name == "none"));
     let (at, problem) = refused(|block| block.block_types.push(WireBlock::default()));
-    assert_eq!(at, ".list.");
+    assert_eq!(at, ".list.\"\"");
     assert!(matches!(problem, SchemaProblem::Nesting(0)));
 }
 

@@ -81,6 +81,65 @@ fn a_refinement_without_end_is_passed_over_without_recursion() {
     assert!(Value::from_msgpack(&bytes, &Type::String).is_err());
 }
 
+/// A list of so many nulls.
+fn nulls(count: usize) -> Vec<u8> {
+    let mut bytes = vec![0xdd];
+    bytes.extend(u32::try_from(count).unwrap().to_be_bytes());
+    bytes.resize(bytes.len() + count, 0xc0);
+    bytes
+}
+
+#[test]
+fn a_value_of_more_elements_than_the_limit_is_refused_at_any_depth() {
+    let lists = Type::list(Type::list(Type::Bool));
+    // The list is an element of itself.
+    let most = nulls(ELEMENT_LIMIT - 1);
+    let value = Value::from_msgpack(&most, &lists).unwrap();
+    assert_eq!(value.as_sequence().unwrap().len(), ELEMENT_LIMIT - 1);
+    let error = Value::from_msgpack(&nulls(ELEMENT_LIMIT), &lists).unwrap_err();
+    assert!(matches!(error.problem, DecodeProblem::TooMany), "{error}");
+    let split = [&[0x92][..], &nulls(ELEMENT_LIMIT / 2), &nulls(ELEMENT_LIMIT / 2)].concat();
+    let error = Value::from_msgpack(&split, &lists).unwrap_err();
+    assert!(matches!(error.problem, DecodeProblem::TooMany), "{error}");
+    assert!(error.to_string().contains("1000000"), "{error}");
+}
+
+#[test]
+fn a_json_of_more_elements_than_the_limit_is_refused_before_it_is_parsed() {
+    let text = format!("[{}null]", "null,".repeat(ELEMENT_LIMIT));
+    let error = Value::from_state_text(text.as_bytes(), &Type::list(Type::Bool)).unwrap_err();
+    assert!(matches!(error.problem, DecodeProblem::TooMany), "{error}");
+    assert!(error.path.0.is_empty(), "nothing was looked at");
+    let few = Value::from_state_text(b"[null, true]", &Type::list(Type::Bool)).unwrap();
+    assert_eq!(few.as_sequence().unwrap().len(), 2);
+    let error = Value::from_state_text(b"[", &Type::Bool).unwrap_err();
+    assert!(matches!(error.problem, DecodeProblem::Json(_)), "{error}");
+}
+
+#[test]
+fn attributes_that_are_absent_count_as_elements() {
+    let names = (0..1000).map(|at| (format!("a{at}"), Type::Bool));
+    let objects = Type::list(Type::object(names));
+    let text = format!("[{}{{}}]", "{},".repeat(1000));
+    let error = Value::from_state_text(text.as_bytes(), &objects).unwrap_err();
+    assert!(matches!(error.problem, DecodeProblem::TooMany), "{error}");
+}
+
+#[test]
+fn the_parts_of_a_type_that_a_value_brings_count_as_elements() {
+    let parts = format!(r#"["tuple",[{}"bool"]]"#, r#""bool","#.repeat(ELEMENT_LIMIT / 2));
+    let mut bytes = vec![0x92, 0xc6];
+    bytes.extend(u32::try_from(parts.len()).unwrap().to_be_bytes());
+    bytes.extend(parts.as_bytes());
+    bytes.push(0xc0);
+    assert!(Value::from_msgpack(&bytes, &Type::Dynamic).is_ok());
+    let twice = [&[0x92][..], &bytes, &bytes].concat();
+    let error = Value::from_msgpack(&twice, &Type::list(Type::Dynamic)).unwrap_err();
+    assert!(matches!(error.problem, DecodeProblem::TooMany), "{error}");
+    let long = format!(r#"["tuple",[{}"bool"]]"#, r#""bool","#.repeat(ELEMENT_LIMIT));
+    assert!(matches!(Type::from_json(long.as_bytes()), Err(TypeError::TooMany)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -99,3 +99,13 @@ proptest! {
         prop_assert_eq!(Type::from_json(&ty.to_json()).unwrap(), ty);
     }
 }
+
+#[test]
+fn names_that_could_steer_a_terminal_are_shown_in_quotes() {
+    let ty = Type::object([("a\u{1b}[31m", Type::Bool), ("b\u{202e}", Type::Bool)]);
+    let ty = Type::list(Type::object([("in ner", ty), ("plain-1", Type::Bool)]));
+    let expected = r#"list of object { "in ner": object { "a\u{1b}[31m": bool, "b\u{202e}": bool }, plain-1: bool }"#;
+    assert_eq!(ty.to_string(), expected);
+    let path = Path(vec![Step::Attribute("a\u{9b}".to_owned()), Step::Attribute("b".to_owned())]);
+    assert_eq!(path.to_string(), r#"."a\u{9b}".b"#);
+}

@@ -15,12 +15,16 @@
 //! }
 //! ```
 //!
-//! Runs do not lock it: one at a time.
+//! A run that may write a state holds a lock on it, from before it is read until what came of
+//! it is kept: [`LockedState`]. A run that only looks, `plan`, needs none, for it finds the
+//! state as it was or as it is, and never half of it.
+
+mod lock;
+
+pub use lock::LockedState;
 
 use std::fs;
-use std::fs::File;
 use std::io;
-use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -30,6 +34,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
+use crate::config::Fault;
 use crate::locate::ProviderAddress;
 use crate::resource::Object;
 use crate::resource::Resource;
@@ -78,8 +83,12 @@ pub enum StateError {
     #[error("the state {} cannot be read", .path.display())]
     Read { path: PathBuf, source: io::Error },
 
-    #[error("the file {} is no state of this program, and is left as it is", .path.display())]
-    Broken { path: PathBuf, source: serde_json::Error },
+    /// Without its cause, which may show a secret.
+    #[error(
+        "the file {} is no state of this program, and is left as it is: it {fault}",
+        .path.display()
+    )]
+    Broken { path: PathBuf, fault: Fault },
 
     #[error(
         "the state {} is of format {found}, this program knows {FORMAT_VERSION}: it was written \
@@ -92,6 +101,15 @@ pub enum StateError {
 
     #[error("the state {} cannot be removed", .path.display())]
     Remove { path: PathBuf, source: io::Error },
+
+    #[error(
+        "another run works on the state {} and holds the lock {}: wait until it has ended, or \
+         end it", .path.display(), .lock.display()
+    )]
+    InUse { path: PathBuf, lock: PathBuf },
+
+    #[error("the lock {} cannot be taken", .lock.display())]
+    Lock { lock: PathBuf, source: io::Error },
 }
 
 /// Where a state is kept.
@@ -129,9 +147,9 @@ impl Kept {
 }
 
 impl StateFile {
-    /// A link is followed, so that what it leads to is replaced and not the link.
+    /// A link is followed, so that what it leads to is made or replaced, and not the link.
     pub fn new(path: &Path) -> Self {
-        Self { path: fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) }
+        Self { path: fs::canonicalize(path).unwrap_or_else(|_| followed(path)) }
     }
 
     pub fn path(&self) -> &Path {
@@ -146,7 +164,10 @@ impl StateFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StateError::Read { path: path(), source }),
         };
-        let broken = |source| StateError::Broken { path: path(), source };
+        let broken = |error: serde_json::Error| {
+            let fault = Fault::from(&error);
+            StateError::Broken { path: path(), fault }
+        };
         // First, because another format's fields are not known.
         let version: Version = serde_json::from_slice(&text).map_err(broken)?;
         if version.format_version != FORMAT_VERSION {
@@ -155,37 +176,14 @@ impl StateFile {
         serde_json::from_slice(&text).map(Some).map_err(broken)
     }
 
-    /// Replaces the file. After an error it is as it was.
-    pub fn write(&self, kept: &Kept) -> Result<(), StateError> {
-        let write = || -> io::Result<()> {
-            let mut file = self.beside()?;
-            serde_json::to_writer_pretty(&mut file, kept)?;
-            file.write_all(b"\n")?;
-            file.as_file().sync_all()?;
-            file.persist(&self.path)?;
-            File::open(self.folder())?.sync_all()
-        };
-        write().map_err(|source| StateError::Write { path: self.path.clone(), source })
-    }
-
     /// Whether the file can be written, as far as that shows before there is anything to
     /// write: better known before than after something was made.
-    pub fn check_writable(&self) -> Result<(), StateError> {
+    fn check_writable(&self) -> Result<(), StateError> {
         let checked = match self.path.is_dir() {
             true => Err(io::ErrorKind::IsADirectory.into()),
             false => self.beside().map(drop),
         };
         checked.map_err(|source| StateError::Write { path: self.path.clone(), source })
-    }
-
-    /// Removes the file, if there is one.
-    pub fn remove(&self) -> Result<(), StateError> {
-        match fs::remove_file(&self.path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StateError::Remove { path: self.path.clone(), source })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// A new file in the same folder, so that it can take the place of the state. Nobody but
@@ -198,6 +196,21 @@ impl StateFile {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
     }
+}
+
+/// How many links lead to a file that is not there yet, at most: as Linux has it.
+const MOST_LINKS: usize = 40;
+
+/// What a link leads to that leads to nothing yet. Of links without end it is the first.
+fn followed(path: &Path) -> PathBuf {
+    let mut followed = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&followed) else { return followed };
+        // From the folder of the link, unless it is absolute.
+        followed.pop();
+        followed.push(target);
+    }
+    path.to_owned()
 }
 
 /// Opaque bytes in JSON.
@@ -220,80 +233,4 @@ mod base64_text {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use serde_json::json;
-
-    use super::*;
-
-    fn kept() -> Kept {
-        Kept {
-            format_version: FORMAT_VERSION,
-            provider: "registry.terraform.io/hashicorp/random".to_owned(),
-            kind: "random_string".to_owned(),
-            schema_version: 2,
-            attributes: json!({"length": 8, "result": null}),
-            sensitive: vec![".result".to_owned()],
-            private: vec![0, 255],
-            identity: Some(KeptIdentity { schema_version: 1, value: json!({"id": "a"}) }),
-            tainted: true,
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_read_and_only_its_owner_may() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = StateFile::new(&folder.path().join("state.json"));
-        assert_eq!(file.load().unwrap(), None);
-        file.write(&kept()).unwrap();
-        assert_eq!(file.load().unwrap(), Some(kept()));
-        let mode = fs::metadata(file.path()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
-        file.remove().unwrap();
-        file.remove().unwrap();
-        assert_eq!(file.load().unwrap(), None);
-    }
-
-    #[test]
-    fn what_is_no_state_is_refused_and_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.json");
-        for text in ["", "{", "{\"version\": 4}", "[1]", "{\"format_version\": 1}"] {
-            fs::write(&path, text).unwrap();
-            let error = StateFile::new(&path).load().unwrap_err();
-            assert!(matches!(error, StateError::Broken { .. }), "{text}: {error}");
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        }
-        fs::write(&path, "{\"format_version\": 7, \"new\": 1}").unwrap();
-        let error = StateFile::new(&path).load().unwrap_err();
-        assert!(matches!(error, StateError::Version { found: 7, .. }), "{error}");
-    }
-
-    #[test]
-    fn a_link_stays_a_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
-        StateFile::new(&target).write(&kept()).unwrap();
-        std::os::unix::fs::symlink(&target, &link).unwrap();
-        let changed = Kept { tainted: false, ..kept() };
-        StateFile::new(&link).write(&changed).unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(StateFile::new(&target).load().unwrap(), Some(changed));
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_noticed_before_anything_is_done() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = StateFile::new(&folder.path().join("missing/state.json"));
-        assert!(matches!(missing.check_writable(), Err(StateError::Write { .. })));
-        assert!(matches!(missing.write(&kept()), Err(StateError::Write { .. })));
-        let directory = StateFile::new(folder.path());
-        assert!(matches!(directory.check_writable(), Err(StateError::Write { .. })));
-        assert!(matches!(directory.load(), Err(StateError::Read { .. })));
-        let fine = StateFile::new(&folder.path().join("state.json"));
-        fine.check_writable().unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-}
+mod tests;
