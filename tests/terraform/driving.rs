@@ -177,7 +177,7 @@ fn a_configuration_that_does_not_fit_the_schema_is_told_before_the_provider_sees
     let plan = |settings: &[&str]| cli.run(&[&["plan", "random_string"], settings].concat());
     let cases: [(&[&str], &str); 5] = [
         (&[], "The argument \"length\" is required"),
-        (&["--set", "length=many"], "--set length: the value is not JSON"),
+        (&["--set", "length=many"], "--set length: the value is not written like JSON"),
         (&["--set", "length=[]"], "The value should be a number"),
         (&["--set", "length=1", "--set", "colour=1"], "An argument named \"colour\""),
         (&["--set", "length=1", "--unknown", "size"], "Nothing is at .size"),
