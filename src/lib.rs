@@ -65,6 +65,8 @@
 )]
 
 mod broker;
+#[cfg(all(feature = "docker", unix))]
+pub mod docker;
 mod error;
 #[cfg(all(feature = "goplugin", unix))]
 pub mod goplugin;

@@ -1,0 +1,15 @@
+//! Finding plugins: sockets and spec files in the directories that are agreed on.
+
+mod directories;
+mod find;
+mod scan;
+mod spec;
+
+#[cfg(test)]
+mod tests;
+
+pub use directories::Directories;
+pub use find::FindError;
+pub use find::Location;
+pub use scan::ScanError;
+pub use spec::SpecError;
