@@ -1,18 +1,28 @@
 //! The body of a request or an answer, as it travels.
 
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use http_body::Body as HttpBody;
 use http_body::Frame;
 use http_body::SizeHint;
 use http_body_util::BodyExt;
 use http_body_util::Empty;
 use http_body_util::Full;
+use http_body_util::StreamBody;
 use http_body_util::combinators::UnsyncBoxBody;
+use tokio::io::AsyncRead;
+use tokio_util::io::ReaderStream;
+use tokio_util::io::StreamReader;
+
+/// How much of a reader is read at once, in bytes: 64 KiB. More makes no difference to a
+/// file, and the connection holds about as much before it wants no more.
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// What a body of the application's own can fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +46,24 @@ impl Body {
         B::Error: Into<BoxError>,
     {
         Self(body.map_err(Into::into).boxed_unsync())
+    }
+
+    /// What a reader has, to its end. It is read 64 KiB at a time, only when the connection
+    /// has room for more, and never held whole.
+    pub fn from_reader(reader: impl AsyncRead + Send + 'static) -> Self {
+        let pieces = ReaderStream::with_capacity(reader, PIECE);
+        Self::new(StreamBody::new(pieces.map_ok(Frame::data)))
+    }
+
+    /// As a reader of the bytes as they arrive. What is not read is not sent.
+    pub fn into_reader(self) -> impl AsyncRead + Send + Unpin {
+        StreamReader::new(self.into_data_stream().map_err(io::Error::other))
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
     }
 }
 
@@ -106,7 +134,6 @@ pub(super) async fn read_whole(mut body: Body, limit: usize) -> Whole {
 #[cfg(test)]
 mod tests {
     use futures::stream;
-    use http_body_util::StreamBody;
 
     use super::*;
 

@@ -28,7 +28,7 @@ pub enum Fault {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The name of the method cannot be in a URL.
+    /// The name of the method cannot be in a URL. It may have a query after it.
     #[error("{method:?} cannot be the name of a method: it may have letters, digits, . _ - and /")]
     Method {
         /// The name.

@@ -54,15 +54,17 @@ impl RequestFactory {
     }
 }
 
-/// The path of a method: its name, after a slash if it has none. A query or an escape in it
-/// would reach another method than the caller has named, or none.
+/// The path of a method: its name, after a slash if it has none, and a query if there is
+/// one, as in what a graph driver is sent. An escape in the name would reach another method
+/// than the caller has named, or none.
 fn path(method: &str) -> Result<PathAndQuery, CallError> {
-    let name = method.strip_prefix('/').unwrap_or(method);
+    let target = method.strip_prefix('/').unwrap_or(method);
+    let (name, query) = target.split_once('?').unwrap_or((target, ""));
     let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"._-/".contains(&c);
-    if name.is_empty() || !name.bytes().all(is_plain) {
+    if name.is_empty() || !name.bytes().all(is_plain) || query.contains('#') {
         return Err(not_a_method(method));
     }
-    format!("/{name}").parse().map_err(|_| not_a_method(method))
+    format!("/{target}").parse().map_err(|_| not_a_method(method))
 }
 
 fn not_a_method(method: &str) -> CallError {
@@ -108,13 +110,26 @@ mod tests {
         }
         let local = request("unix:///run/x.sock", "VolumeDriver.List").unwrap();
         assert_eq!(local.uri(), "http://plugin.moby.localhost/VolumeDriver.List");
-        let tcp = request("tcp://[::1]:80", "a/b").unwrap();
-        assert_eq!(tcp.uri(), "http://[::1]:80/a/b");
+        let tcp = request("tcp://[::1]:80", "a/b?id=1&parent=%2f").unwrap();
+        assert_eq!(tcp.uri(), "http://[::1]:80/a/b?id=1&parent=%2f");
     }
 
     #[test]
     fn what_is_no_method_is_not_sent() {
-        for method in ["", "/", "a b", "a?b", "a#b", "a%2fb", "a\r\nX: y", "é", "http://x/"] {
+        for method in [
+            "",
+            "/",
+            "a b",
+            "?b",
+            "a#b",
+            "a?b#c",
+            "a?b c",
+            "a?\n",
+            "a%2fb",
+            "a\r\nX: y",
+            "é",
+            "http://x/",
+        ] {
             let error = request("tcp://host", method).unwrap_err();
             assert!(matches!(error, CallError::Method { .. }), "{method:?}");
             assert!(error.has_not_begun());

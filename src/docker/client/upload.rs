@@ -25,10 +25,7 @@ use tokio::sync::Notify;
 use tokio_util::io::ReaderStream;
 
 use crate::docker::body::Body;
-
-/// How much is read at once, in bytes: 64 KiB. More makes no difference to a file, and the
-/// connection holds about as much before it wants no more.
-const PIECE: usize = 64 * 1024;
+use crate::docker::body::PIECE;
 
 type Reader = Pin<Box<dyn AsyncRead + Send>>;
 type Open = dyn Fn() -> BoxFuture<'static, io::Result<Reader>> + Send + Sync;

@@ -9,7 +9,9 @@ mod spec;
 mod tests;
 
 pub use directories::Directories;
+pub(super) use directories::SOCKETS;
 pub use find::FindError;
 pub use find::Location;
+pub(super) use find::is_name;
 pub use scan::ScanError;
 pub use spec::SpecError;
