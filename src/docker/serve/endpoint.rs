@@ -192,9 +192,7 @@ impl Spec {
                 .permissions(Permissions::from_mode(0o644))
                 .tempfile_in(&self.folder)?;
             writeln!(file, "{address}")?;
-            let own = OwnFile::new(file.path(), &path)?;
-            file.persist(&path)?;
-            Ok(own)
+            OwnFile::open(file.persist(&path)?, &path)
         };
         write().map_err(failed)
     }

@@ -47,7 +47,7 @@ pub(super) async fn listen(
     let _lock = lock(folder).await.map_err(failed)?;
     expect_vacant(path).await?;
     let (listener, unready) = prepare(folder, group).map_err(failed)?;
-    let file = OwnFile::new(&unready, path).map_err(failed)?;
+    let file = OwnFile::socket(&unready, path).map_err(failed)?;
     unready.persist(path).map_err(|error| failed(error.error))?;
     Ok((listener, file))
 }
