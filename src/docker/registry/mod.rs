@@ -112,11 +112,24 @@ impl Registry {
     /// Dropping the future gives up waiting. When all have done so, the activation is given
     /// up, too.
     pub async fn get(&self, name: &str, interface: &str) -> Result<Plugin, GetError> {
-        let plugin = self.load(name, &self.retry).await?;
+        let plugin = self.load(name).await?;
         if plugin.implements(interface) {
             return Ok(plugin);
         }
         Err(GetError::NotImplemented { name: name.to_owned(), interface: interface.to_owned() })
+    }
+
+    /// The plugin of this name, whatever it implements. As [`get`](Self::get) otherwise.
+    ///
+    /// # Errors
+    ///
+    /// See [`GetError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`get`](Self::get).
+    pub async fn load(&self, name: &str) -> Result<Plugin, GetError> {
+        self.look_and_load(name, &self.retry).await
     }
 
     /// All plugins that implement this interface, in the order of
@@ -160,7 +173,7 @@ impl Registry {
         let names = spawn_blocking(move || directories.scan()).await;
         let names = names.unwrap_or_else(|error| Err(self.directories.not_scanned(error)))?;
         let loads = names.into_iter().map(|name| async move {
-            let loaded = self.load(&name, &RetryPolicy::never()).await;
+            let loaded = self.look_and_load(&name, &RetryPolicy::never()).await;
             (name, loaded)
         });
         Ok(stream::iter(loads).buffered(AT_ONCE).collect().await)
@@ -181,7 +194,7 @@ impl Registry {
 
     /// Looks for a plugin, and activates it. Those who wait for the activation share it; how
     /// long each looks is their own affair.
-    async fn load(&self, name: &str, looking: &RetryPolicy) -> Result<Plugin, GetError> {
+    async fn look_and_load(&self, name: &str, looking: &RetryPolicy) -> Result<Plugin, GetError> {
         let began = clock::now();
         let mut retries = 0;
         loop {

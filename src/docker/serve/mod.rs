@@ -53,3 +53,4 @@ pub use failure::Failure;
 pub use listener::Listener;
 pub use plugin::Plugin;
 pub use plugin::Received;
+pub use plugin::with_state;

@@ -150,7 +150,7 @@ impl Plugin {
     }
 
     /// The longest arguments that a method takes, in bytes. Default
-    /// [`MAX_MESSAGE`](crate::docker::MAX_MESSAGE). Longer ones are answered with status 413.
+    /// [`MAX_MESSAGE`]. Longer ones are answered with status 413.
     pub fn max_request(mut self, bytes: usize) -> Self {
         self.max_request = bytes;
         self
@@ -217,6 +217,33 @@ impl Plugin {
             None => Err(Failure::not_found(format!("the plugin has no method {name:?}"))),
         }
     }
+}
+
+/// A handler of what is shared between calls and methods: a method of it, as a rule.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use trunkline::docker::serve::{Failure, Plugin, with_state};
+///
+/// #[derive(Default)]
+/// struct Counter(AtomicU64);
+///
+/// impl Counter {
+///     async fn add(self: Arc<Self>, count: u64) -> Result<u64, Failure> {
+///         Ok(self.0.fetch_add(count, Ordering::Relaxed) + count)
+///     }
+/// }
+///
+/// let counter = Arc::<Counter>::default();
+/// let plugin = Plugin::new().method("Counter.Add", with_state(&counter, Counter::add));
+/// ```
+pub fn with_state<S, A, F, H>(state: &Arc<S>, handler: H) -> impl Fn(A) -> F + use<S, A, F, H>
+where
+    H: Fn(Arc<S>, A) -> F,
+{
+    let state = state.clone();
+    move |args| handler(state.clone(), args)
 }
 
 impl fmt::Debug for Plugin {
