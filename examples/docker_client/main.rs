@@ -28,6 +28,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Drives Docker's volume plugins.
 #[derive(Parser)]
+#[command(args_override_self = true)]
 #[command(after_help = "Exit codes: 0 done; 1 the plugin refused; 2 the command line is wrong; \
     3 the plugin cannot be reached, or gave no good answer; 4 there is no such plugin, or it \
     makes no volumes; 5 the system failed; 130 interrupted.")]

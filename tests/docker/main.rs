@@ -5,6 +5,8 @@ mod calls;
 mod crimes;
 mod discovery;
 mod ends;
+#[cfg(all(feature = "host", feature = "plugin", feature = "redb"))]
+mod examples;
 mod raw;
 mod served;
 mod sockets;

@@ -1,0 +1,189 @@
+//! Our examples, with each other and with a host of Trunkline.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::process::Pid;
+use rustix::process::Signal;
+use serde_json::Value;
+use serde_json::json;
+use tokio::process::Child;
+use tokio::process::Command;
+use trunkline::docker::Client;
+use trunkline::docker::Directories;
+use trunkline::docker::Empty;
+use trunkline::docker::Registry;
+use trunkline::host::Host;
+use trunkline::host::PluginCommand;
+use trunkline::host::PluginHandle;
+use trunkline::services::state::MemoryStore;
+
+use crate::served::Folder;
+
+/// How long anything may take on a machine that is busy.
+const LONG: Duration = Duration::from_secs(60);
+
+/// The future's output, which must not take for ever.
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, future).await.expect("it should not take so long")
+}
+
+/// One of our own examples. Cargo builds them with all tests, but not with this one alone.
+fn example(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let this = env::current_exe().expect("the path of this test program");
+        let built = this.parent().and_then(Path::parent).expect("target/<profile>/deps");
+        let target = built.parent().expect("target/<profile>");
+        let profile = match built.file_name().and_then(OsStr::to_str) {
+            None | Some("debug") => "dev",
+            Some(profile) => profile,
+        };
+        let mut cargo = std::process::Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--profile", profile]);
+        cargo.args(["--example", "docker_client", "--example", "docker_volume_plugin"]);
+        let status = cargo.arg("--target-dir").arg(target).status().expect("cargo runs");
+        assert!(status.success(), "our examples are not built");
+        built.join("examples")
+    });
+    folder.join(name)
+}
+
+/// The volume plugin, run by hand, on a socket in this folder.
+async fn by_hand(folder: &Folder) -> Child {
+    let mut command = Command::new(example("docker_volume_plugin"));
+    command.args(arguments(folder)).arg("--store").arg(folder.path("volumes.redb"));
+    command.stderr(Stdio::null()).kill_on_drop(true);
+    command.spawn().expect("it runs")
+}
+
+/// What the volume plugin is told in either life.
+fn arguments(folder: &Folder) -> [PathBuf; 7] {
+    let socket = folder.path("folders.sock");
+    let [root, at, spec] = ["--root", "--socket", "--spec"].map(PathBuf::from);
+    let specs = folder.path("specs");
+    [root, folder.path("volumes"), at, socket, spec, specs, "folders".into()]
+}
+
+/// What the client prints, and its exit code.
+async fn client(folder: &Folder, arguments: &[&str]) -> (String, i32) {
+    let sockets = folder.path("sockets");
+    let specs = folder.path("specs");
+    let mut all: Vec<&OsStr> = vec!["--sockets".as_ref(), sockets.as_ref()];
+    // The plugin may not be up yet.
+    all.extend::<[&OsStr; 4]>([
+        "--specs".as_ref(),
+        specs.as_ref(),
+        "--wait".as_ref(),
+        "30".as_ref(),
+    ]);
+    all.extend(arguments.iter().map(OsStr::new));
+    let mut command = Command::new(example("docker_client"));
+    let output = within(command.args(&all).kill_on_drop(true).output()).await.expect("it runs");
+    let code = output.status.code().expect("not killed");
+    let said = if code == 0 { output.stdout } else { output.stderr };
+    (String::from_utf8(said).expect("text").trim_end().to_owned(), code)
+}
+
+async fn done(folder: &Folder, arguments: &[&str]) -> String {
+    let (said, code) = client(folder, arguments).await;
+    assert_eq!(code, 0, "{arguments:?}: {said}");
+    said
+}
+
+#[tokio::test]
+async fn the_two_examples_do_all_that_is_done_with_volumes() {
+    let folder = Folder::new();
+    let mut plugin = by_hand(&folder).await;
+    let done = async |arguments: &[&str]| done(&folder, arguments).await;
+    assert_eq!(done(&["activate", "folders"]).await, "VolumeDriver");
+    assert!(done(&["plugins"]).await.starts_with("folders\tVolumeDriver\tunix:///"));
+    assert_eq!(done(&["capabilities", "folders"]).await, "local");
+    assert_eq!(done(&["create", "folders", "data", "--opt", "label=a=b"]).await, "");
+    // Once more is no error, and no other volume.
+    assert_eq!(done(&["create", "folders", "data", "--opt", "label=a=b"]).await, "");
+    assert_eq!(fs::read_dir(folder.path("volumes")).unwrap().count(), 1);
+
+    let place = PathBuf::from(done(&["mount", "folders", "data", "--id", "one"]).await);
+    fs::write(place.join("file"), "kept").unwrap();
+    let got: Value =
+        serde_json::from_str(&done(&["--json", "inspect", "folders", "data"]).await).expect("JSON");
+    assert_eq!(got["Status"], json!({"Opts": {"label": "a=b"}, "Users": ["one"]}));
+    let used = client(&folder, &["remove", "folders", "data"]).await;
+    let words = "docker_client: VolumeDriver.Remove: the volume \"data\" is used";
+    assert_eq!(used, (words.to_owned(), 1));
+
+    // It is told to end, and leaves no files but its volumes; another takes over.
+    let pid = plugin.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)).expect("it runs");
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert!(within(plugin.wait()).await.unwrap().success());
+    assert_eq!(folder.names(), ["specs", "volumes", "volumes.redb"]);
+    let _plugin = by_hand(&folder).await;
+    assert_eq!(PathBuf::from(done(&["path", "folders", "data"]).await), place);
+    assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "kept");
+    done(&["unmount", "folders", "data", "--id", "one"]).await;
+    done(&["remove", "folders", "data"]).await;
+    assert!(!place.exists());
+    assert_eq!(done(&["list", "folders"]).await, "");
+}
+
+#[tokio::test]
+async fn the_client_says_by_its_exit_code_what_was_wrong() {
+    let folder = Folder::new();
+    let _plugin = by_hand(&folder).await;
+    done(&folder, &["activate", "folders"]).await;
+    let code = async |arguments: &[&str]| client(&folder, arguments).await.1;
+    assert_eq!(code(&["path", "folders", "nothing"]).await, 1);
+    assert_eq!(code(&["create", "folders", "../x"]).await, 1);
+    assert_eq!(code(&["create", "folders", "x", "--opt", "size=1"]).await, 1);
+    assert_eq!(code(&["nonsense"]).await, 2);
+    fs::write(folder.path("specs/dead.spec"), "unix:///nobody").unwrap();
+    assert_eq!(code(&["--wait", "0", "list", "dead"]).await, 3);
+    assert_eq!(code(&["--wait", "0", "list", "nobody"]).await, 4);
+    assert_eq!(code(&["--wait", "0", "list", "../folders"]).await, 4);
+    assert_eq!(code(&["--help"]).await, 0);
+}
+
+/// Launches the volume plugin as an application does that is built on Trunkline.
+async fn launched(host: &Host, folder: &Folder) -> (PluginHandle, Client) {
+    let command = PluginCommand::new(example("docker_volume_plugin")).args(arguments(folder));
+    let launch = host.launch("folders", command).grant_state();
+    let handle = within(launch.start()).await.expect("launched");
+    let specs = folder.path("specs");
+    let registry = Registry::new(Directories::new(folder.path("sockets"), [specs]));
+    let plugin = within(registry.get("folders", "VolumeDriver")).await.expect("it serves");
+    (handle, plugin.client().clone())
+}
+
+#[tokio::test]
+async fn a_volume_plugin_keeps_its_state_with_its_host() {
+    let folder = Folder::new();
+    let host = Host::new("tests", "1").state(Arc::new(MemoryStore::new()));
+    let data = json!({"Name": "data"});
+
+    let (handle, client) = launched(&host, &folder).await;
+    let _: Empty = within(client.call("VolumeDriver.Create", &data)).await.unwrap();
+    let first: Value = within(client.call("VolumeDriver.Get", &data)).await.unwrap();
+    within(handle.stop()).await;
+    assert_eq!(folder.names(), ["specs", "volumes"]);
+
+    // Another process, and the same host.
+    let (handle, client) = launched(&host, &folder).await;
+    let again: Value = within(client.call("VolumeDriver.Get", &data)).await.unwrap();
+    assert_eq!(again, first);
+    within(handle.stop()).await;
+
+    // Another host has another store.
+    let other = Host::new("tests", "1").state(Arc::new(MemoryStore::new()));
+    let (handle, client) = launched(&other, &folder).await;
+    let gone = within(client.call::<_, Value>("VolumeDriver.Get", &data)).await.unwrap_err();
+    assert_eq!(gone.to_string(), "VolumeDriver.Get: there is no volume \"data\"");
+    within(handle.stop()).await;
+}
