@@ -127,7 +127,15 @@ mod tests {
     #[test]
     fn only_an_err_that_says_something_is_a_refusal() {
         assert_eq!(Refusal::of(br#"{"Err":"no"}"#), Some("no".to_owned()));
-        for answer in [&br#"{"Err":""}"#[..], b"{}", b"", b"<html>", br#"{"Err":1}"#, b"null"] {
+        for answer in [
+            &br#"{"Err":""}"#[..],
+            b"{}",
+            b"",
+            b"<html>",
+            br#"{"Err":1}"#,
+            br#"{"Err":null}"#,
+            b"null",
+        ] {
             assert_eq!(Refusal::of(answer), None);
         }
     }

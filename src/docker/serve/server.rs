@@ -23,7 +23,7 @@ use crate::docker::wire::MAX_HEAD;
 
 /// How long a connection may be without a request, or with half of its head: a minute, twice
 /// the time after which Docker closes one that it does not use, so that the two do not meet.
-const IDLE_TIME: Duration = Duration::from_secs(60);
+pub(super) const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// How long to wait when the system refuses a connection, as it does without descriptors.
 const REFUSED_TIME: Duration = Duration::from_millis(100);
@@ -114,7 +114,7 @@ impl Server {
 
 /// Serves one connection to its end. When the plugin stops, that is the end of what it is
 /// doing.
-async fn serve_connection(
+pub(super) async fn serve_connection(
     accepted: Accepted,
     plugin: Arc<Plugin>,
     stopping: CancellationToken,

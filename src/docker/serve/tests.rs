@@ -16,8 +16,15 @@ use http_body_util::BodyExt;
 use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::io::DuplexStream;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::listener::Accepted;
+use super::server::IDLE_TIME;
+use super::server::serve_connection;
 use super::*;
 use crate::docker::body::Body;
 use crate::docker::body::BoxError;
@@ -162,6 +169,55 @@ async fn a_caller_that_gives_up_drops_the_method() {
     assert!(!*dropped.lock());
     drop(answer);
     assert!(*dropped.lock());
+}
+
+/// A connection to a plugin, in memory, and the task that serves it.
+fn connect(plugin: Plugin) -> (DuplexStream, JoinHandle<()>) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let accepted = Accepted::Ready(Box::new(theirs));
+    let served = serve_connection(accepted, Arc::new(plugin), CancellationToken::new());
+    let served = tokio::spawn(async {
+        // How it ends is for the log.
+        let _ = served.await;
+    });
+    (ours, served)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_is_asked_ends_after_a_minute() {
+    for said in ["", "POST /Arithmetic.None HTTP/1.1\r\nConte"] {
+        let began = Instant::now();
+        let (mut connection, served) = connect(plugin());
+        connection.write_all(said.as_bytes()).await.unwrap();
+        served.await.unwrap();
+        assert_eq!(began.elapsed(), IDLE_TIME, "{said:?}");
+    }
+    // Also after an answer.
+    let began = Instant::now();
+    let (mut connection, served) = connect(plugin());
+    let request = b"POST /Arithmetic.None HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+    connection.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{}\n"),
+        "{answer}"
+    );
+    served.await.unwrap();
+    assert_eq!(began.elapsed(), IDLE_TIME);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_may_take_longer_than_a_connection_may_be_idle() {
+    let slow = Plugin::new().method("Slow.Down", |_: Empty| async {
+        tokio::time::sleep(IDLE_TIME * 10).await;
+        Ok(Empty {})
+    });
+    let (mut connection, _served) = connect(slow);
+    connection.write_all(b"POST /Slow.Down HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("\r\n\r\n{}\n"), "{answer}");
 }
 
 #[test]
