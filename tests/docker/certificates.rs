@@ -5,7 +5,6 @@ use std::fs;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::CertifiedIssuer;
-use rcgen::DnType;
 use rcgen::IsCa;
 use rcgen::KeyPair;
 
@@ -18,8 +17,6 @@ pub struct Certificates(Folder);
 impl Certificates {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        // Go wants an issuer to have another name than what it has issued.
-        params.distinguished_name.push(DnType::CommonName, "an authority of tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let authority = CertifiedIssuer::self_signed(params, key).expect("a certificate");

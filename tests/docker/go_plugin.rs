@@ -74,7 +74,8 @@ async fn a_plugin_in_go_is_found_by_its_socket_and_by_spec_files_of_each_kind() 
 
     let all = within(registry.get_all("VolumeDriver")).await.unwrap();
     let all: Vec<_> = all.iter().map(|plugin| plugin.name()).collect();
-    assert_eq!(all, ["json", "nested", "socket", "text"]);
+    // Sockets stand before spec files.
+    assert_eq!(all, ["socket", "json", "nested", "text"]);
     assert_eq!(*told.lock(), ["text", "json", "nested", "socket"]);
     let other = within(registry.get("text", "NetworkDriver")).await.unwrap_err();
     assert!(matches!(other, GetError::NotImplemented { .. }), "{other}");
@@ -180,18 +181,17 @@ async fn a_slow_method_in_go_holds_up_no_other_and_may_be_given_up() {
     let folder = Folder::new();
     let mut plugin = GoPlugin::on_socket(&peers, &folder.path("a.sock")).await;
     let client = Client::new(&plugin.address()).unwrap();
-    let hasty = client.clone().with_timeout(Duration::from_millis(50));
-    let error = ask(&hasty, "Get", json!({"Name": "slow"})).await.unwrap_err();
-    assert!(matches!(error, CallError::Timeout { attempts: 1, .. }), "{error:?}");
-
     let slow = tokio::spawn({
         let client = client.clone();
         async move { ask(&client, "Get", json!({"Name": "slow"})).await }
     });
     assert_eq!(plugin.line().await, "waiting");
-    for name in ["slow", "hurry"] {
-        done(&client, "Create", json!({"Name": name})).await;
-    }
+    done(&client, "Create", json!({"Name": "slow"})).await;
+    let hasty = client.clone().with_timeout(Duration::from_millis(50));
+    let error = ask(&hasty, "Get", json!({"Name": "slow"})).await.unwrap_err();
+    assert!(matches!(error, CallError::Timeout { attempts: 1, .. }), "{error:?}");
+    assert!(!slow.is_finished());
+    done(&client, "Create", json!({"Name": "hurry"})).await;
     let slow = slow.await.unwrap().unwrap();
     assert_eq!(slow["Volume"]["Name"], "slow");
 }
@@ -229,9 +229,10 @@ async fn a_plugin_in_go_that_is_killed_and_comes_up_again_is_waited_for() {
             done(&patient, "Create", json!({"Name": format!("v{number}")})).await
         })
     }));
-    eventually("each call has failed, many twice", || {
-        let told = |event: &&_| is_retry(event);
-        (capture.all().iter().filter(told).count() > 30).then_some(())
+    eventually("each call has failed, and some of them twice", || {
+        let events = capture.all();
+        let failed = events.iter().filter(|event| event.message() == "a plugin does not answer");
+        (failed.count() > 20).then_some(())
     })
     .await;
     let again = GoPlugin::on_socket(&peers, &socket).await;
@@ -243,8 +244,19 @@ async fn a_plugin_in_go_that_is_killed_and_comes_up_again_is_waited_for() {
     again.kill().await;
 }
 
-fn is_retry(event: &crate::support::capture::Captured) -> bool {
-    event.message() == "a plugin does not answer"
+#[tokio::test]
+async fn a_connection_that_a_killed_plugin_has_left_is_replaced() {
+    let Some(peers) = peers() else { return };
+    let folder = Folder::new();
+    let socket = folder.path("a.sock");
+    let mut plugin = GoPlugin::on_socket(&peers, &socket).await;
+    let client = Client::new(&plugin.address()).unwrap().with_retry(RetryPolicy::never());
+    for _ in 0..3 {
+        done(&client, "Create", json!({"Name": "data"})).await;
+        plugin.kill().await;
+        plugin = GoPlugin::on_socket(&peers, &socket).await;
+        assert_eq!(done(&client, "List", json!({})).await, json!({"Volumes": null}));
+    }
 }
 
 #[tokio::test]

@@ -231,20 +231,29 @@ async fn a_stream_that_the_daemons_client_closes_ends_here() {
     let home = Home::new();
     let closed = Arc::<Notify>::default();
     let tells = closed.clone();
-    let driver = volume_driver().stream("VolumeDriver.Zeros", move |_: Empty| {
-        let endless = Endless(tells.clone());
-        async { Ok(Body::from_reader(endless)) }
-    });
+    let driver = volume_driver()
+        .stream("VolumeDriver.Zeros", move |_: Empty| {
+            let endless = Endless(tells.clone());
+            async { Ok(Body::from_reader(endless)) }
+        })
+        .method("VolumeDriver.Closed", move |_: Empty| {
+            let closed = closed.clone();
+            async move {
+                closed.notified().await;
+                Ok(Empty {})
+            }
+        });
     let _served = serve(&home, driver).await;
     let steps = [
         find("ours"),
         json!({"Do": "stream", "Method": "VolumeDriver.Zeros", "Bytes": 100_000}),
-        // Before the client ends, and with it all its connections.
-        json!({"Do": "call", "Method": "VolumeDriver.List"}),
+        // It is the stream that has ended, and not yet the client with all its connections.
+        call("Closed", json!({})),
     ];
-    let told = home.client(&peers, &steps).await;
-    assert_eq!((&told[1]["Bytes"], &told[1]["Error"]), (&json!(100_000), &Value::Null));
-    within(closed.notified()).await;
+    let zeros = vec![0; 100_000];
+    let read = json!({"Bytes": zeros.len(), "Sum": crc32fast::hash(&zeros)});
+    let expected = [json!({"Implements": ["VolumeDriver"]}), read, json!({"Answer": {}})];
+    assert_eq!(home.client(&peers, &steps).await, expected);
 }
 
 #[tokio::test]

@@ -100,8 +100,8 @@ impl GoPlugin {
     }
 }
 
-/// Where Docker's code in Go looks for plugins: below a home, as a daemon without root does.
-/// Where it looks for sockets nobody can say.
+/// Where Docker's code in Go looks for spec files: below a home, as a daemon without root
+/// does. The folder of sockets is the same for all.
 pub struct Home(Folder);
 
 impl Home {

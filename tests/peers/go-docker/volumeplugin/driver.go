@@ -26,6 +26,8 @@ type driver struct {
 	mu      sync.Mutex
 	volumes map[string]*entry
 	hurried chan struct{}
+	// hurry closes hurried, if it is not closed.
+	hurry func()
 }
 
 type entry struct {
@@ -36,7 +38,12 @@ type entry struct {
 }
 
 func newDriver() *driver {
-	return &driver{volumes: make(map[string]*entry), hurried: make(chan struct{})}
+	hurried := make(chan struct{})
+	return &driver{
+		volumes: make(map[string]*entry),
+		hurried: hurried,
+		hurry:   sync.OnceFunc(func() { close(hurried) }),
+	}
 }
 
 func mountpoint(name string) string {
@@ -80,7 +87,7 @@ func (d *driver) Create(r *volume.CreateRequest) error {
 	}
 	d.volumes[r.Name] = e
 	if r.Name == hurry {
-		close(d.hurried)
+		d.hurry()
 	}
 	return nil
 }
