@@ -211,7 +211,7 @@ async fn a_plugin_in_go_that_is_killed_and_comes_up_again_is_waited_for() {
         async move { ask(&client, "Get", json!({"Name": "slow"})).await }
     });
     assert_eq!(plugin.line().await, "waiting");
-    plugin.kill().await;
+    plugin.kill();
     let lost = slow.await.unwrap().unwrap_err();
     assert!(matches!(lost, CallError::Lost { attempts: 1, .. }), "{lost:?}");
 
@@ -235,13 +235,12 @@ async fn a_plugin_in_go_that_is_killed_and_comes_up_again_is_waited_for() {
         (failed.count() > 20).then_some(())
     })
     .await;
-    let again = GoPlugin::on_socket(&peers, &socket).await;
+    let _again = GoPlugin::on_socket(&peers, &socket).await;
     for call in within(calls).await {
         assert_eq!(call.unwrap(), json!({}));
     }
     let listed = done(&patient, "List", json!({})).await;
     assert_eq!(listed["Volumes"].as_array().unwrap().len(), 20);
-    again.kill().await;
 }
 
 #[tokio::test]
@@ -253,7 +252,7 @@ async fn a_connection_that_a_killed_plugin_has_left_is_replaced() {
     let client = Client::new(&plugin.address()).unwrap().with_retry(RetryPolicy::never());
     for _ in 0..3 {
         done(&client, "Create", json!({"Name": "data"})).await;
-        plugin.kill().await;
+        plugin.kill();
         plugin = GoPlugin::on_socket(&peers, &socket).await;
         assert_eq!(done(&client, "List", json!({})).await, json!({"Volumes": null}));
     }

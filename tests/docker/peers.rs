@@ -6,6 +6,8 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command as StdCommand;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
@@ -13,7 +15,6 @@ use serde_json::Value;
 use tokio::io::AsyncBufReadExt;
 use tokio::io::BufReader;
 use tokio::io::Lines;
-use tokio::process::Child;
 use tokio::process::ChildStdout;
 use tokio::process::Command;
 use trunkline::docker::Address;
@@ -56,8 +57,8 @@ fn build(folder: &Path) -> Result<Peers, String> {
     Ok(peers)
 }
 
-/// The plugin in Go, while it runs. Dropping it kills it; it also ends with this process,
-/// however that ends.
+/// The plugin in Go, while it runs. Dropping it kills it and waits until it is gone; it also
+/// ends with this process, however that ends.
 pub struct GoPlugin {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -73,11 +74,12 @@ impl GoPlugin {
 
     /// Starts it with these arguments, and waits until it listens.
     pub async fn start(peers: &Peers, arguments: &[&str]) -> Self {
-        let mut command = Command::new(&peers.volumeplugin);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut command = StdCommand::new(&peers.volumeplugin);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("it was built");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut plugin = Self { child, lines, at: String::new() };
+        let stdout = child.stdout.take().expect("a pipe");
+        // From here on it is killed whatever happens.
+        let mut plugin = Self { child, lines: lines_of(stdout), at: String::new() };
         let line = plugin.line().await;
         plugin.at = line.strip_prefix("listening ").expect("where it listens").to_owned();
         plugin
@@ -95,9 +97,19 @@ impl GoPlugin {
     }
 
     /// Ends it as the system does that has no memory left: its socket stays.
-    pub async fn kill(mut self) {
-        within(self.child.kill()).await.expect("it runs");
+    pub fn kill(self) {}
+}
+
+impl Drop for GoPlugin {
+    fn drop(&mut self) {
+        // Neither fails of a child that nobody has waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+fn lines_of(stdout: std::process::ChildStdout) -> Lines<BufReader<ChildStdout>> {
+    BufReader::new(ChildStdout::from_std(stdout).expect("a pipe of this runtime")).lines()
 }
 
 /// Where Docker's code in Go looks for spec files: below a home, as a daemon without root
