@@ -10,6 +10,7 @@ pub mod demo {
 
 pub mod capture;
 pub mod echo;
+pub mod go;
 pub mod system;
 
 use demo::echo_client::EchoClient;
