@@ -114,7 +114,7 @@ fn lines_of(stdout: std::process::ChildStdout) -> Lines<BufReader<ChildStdout>> 
 
 /// Where Docker's code in Go looks for spec files: below a home, as a daemon without root
 /// does. The folder of sockets is the same for all.
-pub struct Home(Folder);
+pub struct Home(pub Folder);
 
 impl Home {
     pub fn new() -> Self {

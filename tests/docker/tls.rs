@@ -4,11 +4,6 @@ use std::error::Error;
 use std::fs;
 use std::net::SocketAddr;
 
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CertifiedIssuer;
-use rcgen::IsCa;
-use rcgen::KeyPair;
 use trunkline::docker::CallError;
 use trunkline::docker::Client;
 use trunkline::docker::ClientAuth;
@@ -19,53 +14,29 @@ use trunkline::docker::RetryPolicy;
 use trunkline::docker::TlsOptions;
 use trunkline::docker::serve::TcpEndpoint;
 
-use crate::served::Folder;
+use crate::certificates::Certificates;
 use crate::served::Served;
 use crate::served::Signals;
 use crate::served::plugin;
 
-/// An authority, and certificates of it for `localhost` and for a client.
-struct Certificates(Folder);
-
-impl Certificates {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, key()).unwrap();
-        let folder = Folder::new();
-        fs::write(folder.path("ca.pem"), authority.pem()).unwrap();
-        for name in ["localhost", "client"] {
-            let key = key();
-            let params = CertificateParams::new([name.to_owned()]).unwrap();
-            let certificate = params.signed_by(&key, &authority).unwrap();
-            fs::write(folder.path(&format!("{name}.pem")), certificate.pem()).unwrap();
-            fs::write(folder.path(&format!("{name}-key.pem")), key.serialize_pem()).unwrap();
-        }
-        Self(folder)
-    }
-
-    /// Trusts the authority and nobody else.
-    fn trusting(&self) -> TlsOptions {
-        TlsOptions::new().ca_file(self.0.path("ca.pem")).exclusive_roots()
-    }
-
-    fn identity(&self, options: TlsOptions, name: &str) -> TlsOptions {
-        let key = self.0.path(&format!("{name}-key.pem"));
-        options.identity(self.0.path(&format!("{name}.pem")), key)
-    }
-
-    fn server(&self) -> TlsOptions {
-        self.identity(TlsOptions::new(), "localhost")
-    }
+/// Trusts their authority and nobody else.
+fn trusting(certificates: &Certificates) -> TlsOptions {
+    TlsOptions::new().ca_file(certificates.path("ca.pem")).exclusive_roots()
 }
 
-fn key() -> KeyPair {
-    KeyPair::generate().unwrap()
+/// The same, and presents one of them.
+fn presenting(name: &str, certificates: &Certificates, options: TlsOptions) -> TlsOptions {
+    let key = certificates.path(&format!("{name}-key.pem"));
+    options.identity(certificates.path(&format!("{name}.pem")), key)
+}
+
+fn server(certificates: &Certificates) -> TlsOptions {
+    presenting("server", certificates, TlsOptions::new())
 }
 
 async fn serve(options: TlsOptions) -> Served {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let listener = TcpEndpoint::at(any).tls(options).host("localhost").bind().await.unwrap();
+    let listener = TcpEndpoint::at(any).tls(options).bind().await.unwrap();
     Served::start(plugin(&Signals::default()), listener)
 }
 
@@ -88,10 +59,10 @@ fn told(error: &CallError) -> String {
 #[tokio::test]
 async fn a_plugin_whose_certificate_is_trusted_is_called() {
     let (ours, others) = (Certificates::new(), Certificates::new());
-    let served = serve(ours.server()).await;
+    let served = serve(server(&ours)).await;
     assert!(served.address.is_tls());
-    assert_eq!(call(&served, &ours.trusting()).await.unwrap(), 1);
-    let not_trusted = call(&served, &others.trusting()).await.unwrap_err();
+    assert_eq!(call(&served, &trusting(&ours)).await.unwrap(), 1);
+    let not_trusted = call(&served, &trusting(&others)).await.unwrap_err();
     assert!(matches!(not_trusted, CallError::Unreachable { .. }), "{not_trusted:?}");
     assert!(told(&not_trusted).contains("invalid peer certificate"), "{}", told(&not_trusted));
     // Only who says so takes anybody.
@@ -102,21 +73,21 @@ async fn a_plugin_whose_certificate_is_trusted_is_called() {
 #[tokio::test]
 async fn a_certificate_of_another_name_is_not_taken() {
     let ours = Certificates::new();
-    let served = serve(ours.identity(TlsOptions::new(), "client")).await;
-    let error = call(&served, &ours.trusting()).await.unwrap_err();
+    let served = serve(presenting("client", &ours, TlsOptions::new())).await;
+    let error = call(&served, &trusting(&ours)).await.unwrap_err();
     assert!(told(&error).contains("not valid for name"), "{}", told(&error));
 }
 
 #[tokio::test]
 async fn a_plugin_may_want_certificates_of_its_clients() {
     let (ours, others) = (Certificates::new(), Certificates::new());
-    let checking = |auth| ours.server().ca_file(ours.0.path("ca.pem")).client_auth(auth);
-    let good = ours.identity(ours.trusting(), "client");
-    let bad = others.identity(ours.trusting(), "client");
+    let checking = |auth| server(&ours).ca_file(ours.path("ca.pem")).client_auth(auth);
+    let good = presenting("client", &ours, trusting(&ours));
+    let bad = presenting("client", &others, trusting(&ours));
     for (auth, without) in [(ClientAuth::Required, false), (ClientAuth::IfGiven, true)] {
         let served = serve(checking(auth)).await;
         assert_eq!(call(&served, &good).await.unwrap(), 1);
-        assert_eq!(call(&served, &ours.trusting()).await.is_ok(), without, "{auth:?}");
+        assert_eq!(call(&served, &trusting(&ours)).await.is_ok(), without, "{auth:?}");
         call(&served, &bad).await.unwrap_err();
     }
 }
@@ -124,10 +95,10 @@ async fn a_plugin_may_want_certificates_of_its_clients() {
 #[tokio::test]
 async fn the_lowest_version_is_spoken_or_nothing() {
     let ours = Certificates::new();
-    let served = serve(ours.server().min_version(MinVersion::Tls13)).await;
-    let newest = ours.trusting().min_version(MinVersion::Tls13);
+    let served = serve(server(&ours).min_version(MinVersion::Tls13)).await;
+    let newest = trusting(&ours).min_version(MinVersion::Tls13);
     assert_eq!(call(&served, &newest).await.unwrap(), 1);
-    assert_eq!(call(&served, &ours.trusting()).await.unwrap(), 1);
+    assert_eq!(call(&served, &trusting(&ours)).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -137,13 +108,13 @@ async fn a_plugin_that_is_not_encrypted_is_not_called_where_it_should_be() {
     let listener = TcpEndpoint::at(any).bind().await.unwrap();
     let (_, port) = listener.address().host_and_port().unwrap();
     let mut served = Served::start(plugin(&Signals::default()), listener);
-    served.address = format!("https://localhost:{port}").parse().unwrap();
-    let error = call(&served, &ours.trusting()).await.unwrap_err();
+    served.address = format!("https://127.0.0.1:{port}").parse().unwrap();
+    let error = call(&served, &trusting(&ours)).await.unwrap_err();
     assert!(matches!(error, CallError::Unreachable { .. }), "{error:?}");
 
-    let encrypted = serve(ours.server()).await;
+    let encrypted = serve(server(&ours)).await;
     let (_, port) = encrypted.address.host_and_port().unwrap();
-    let plain = Client::new(&format!("tcp://localhost:{port}").parse().unwrap()).unwrap();
+    let plain = Client::new(&format!("tcp://127.0.0.1:{port}").parse().unwrap()).unwrap();
     let error = plain.call::<_, u8>("Test.Echo", &1).await.unwrap_err();
     assert!(matches!(error, CallError::Lost { attempts: 1, .. }), "{error:?}");
 }
@@ -151,22 +122,21 @@ async fn a_plugin_that_is_not_encrypted_is_not_called_where_it_should_be() {
 #[tokio::test]
 async fn a_json_file_has_all_that_it_takes() {
     let ours = Certificates::new();
-    let checking = ours.server().ca_file(ours.0.path("ca.pem")).client_auth(ClientAuth::Required);
+    let checking = server(&ours).ca_file(ours.path("ca.pem")).client_auth(ClientAuth::Required);
     let served = serve(checking).await;
-    let path = |file: &str| ours.0.path(file).display().to_string();
     let spec = serde_json::json!({
         "Name": "another",
         "Addr": served.address.to_string(),
         "TLSConfig": {
-            "CAFile": path("ca.pem"),
-            "CertFile": path("client.pem"),
-            "KeyFile": path("client-key.pem"),
+            "CAFile": ours.path("ca.pem"),
+            "CertFile": ours.path("client.pem"),
+            "KeyFile": ours.path("client-key.pem"),
             "InsecureSkipVerify": false,
             "MinVersion": 772,
         },
     });
-    fs::write(ours.0.path("secure.json"), spec.to_string()).unwrap();
-    let registry = Registry::new(Directories::new("/nonexistent", [ours.0.path(".")]));
+    fs::write(ours.path("secure.json"), spec.to_string()).unwrap();
+    let registry = Registry::new(Directories::new("/nonexistent", [ours.path(".")]));
     let plugin = registry.get("secure", "Test").await.unwrap();
     assert_eq!(plugin.name(), "secure");
     assert_eq!(plugin.client().call::<_, u8>("Test.Echo", &1).await.unwrap(), 1);
