@@ -28,9 +28,11 @@
 //!   process: [`Broker::builder`].
 //! * Plugins and hosts that were built on hashicorp/go-plugin: `host::Launch::go_plugin`,
 //!   `plugin::Plugin::go_plugin`, and the guide `docs/INTEROP.md`.
+//! * Docker's plugins, which are JSON over HTTP and no trunk: `docker`, for both sides, and
+//!   the guide `docs/DOCKER.md`.
 //!
-//! The examples `quickstart`, `greeter_host` with `greeter_plugin`, and `goplugin_host` with
-//! `goplugin_plugin` are complete.
+//! The examples `quickstart`, `greeter_host` with `greeter_plugin`, `goplugin_host` with
+//! `goplugin_plugin`, and `docker_client` with `docker_volume_plugin` are complete.
 //!
 //! # Errors
 //!
@@ -46,6 +48,8 @@
 //!   off carries none of the host's code.
 //! * `goplugin` (default): go-plugin's wire, on the sides that are built. Unix only. Building
 //!   it takes a C compiler, for `aws-lc-rs`.
+//! * `docker` (default): Docker's plugin protocol, version 1, in both roles. It stands alone,
+//!   and uses nothing of a trunk. Unix only, and with a C compiler, as `goplugin`.
 //! * `redb` (default): the durable state store.
 //!
 //! # Not its business
@@ -65,6 +69,8 @@
 )]
 
 mod broker;
+#[cfg(all(feature = "docker", unix))]
+pub mod docker;
 mod error;
 #[cfg(all(feature = "goplugin", unix))]
 pub mod goplugin;
