@@ -51,7 +51,6 @@ fn or_none<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error>
 ///
 /// It is written as `{}`, and read from any JSON and from no body at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(clippy::exhaustive_structs, reason = "it never has anything in it")]
 pub struct Empty {}
 
 impl<'de> Deserialize<'de> for Empty {

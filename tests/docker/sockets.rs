@@ -126,6 +126,8 @@ async fn a_spec_file_leads_to_the_plugin() {
 
     let none = UnixEndpoint::at(folder.path("c.sock")).spec(folder.path("specs"), "../c");
     assert!(matches!(none.bind().await, Err(ListenError::Name { .. })));
+    let none = UnixEndpoint::named("../c").bind().await;
+    assert!(matches!(none, Err(ListenError::Name { .. })));
     drop((socket, port));
     assert_eq!(folder.names(), ["specs"]);
     assert!(directories.scan().unwrap().is_empty());

@@ -32,21 +32,40 @@ use crate::docker::tls::TlsOptions;
 #[derive(Clone, Debug)]
 #[must_use = "nobody listens before `bind`"]
 pub struct UnixEndpoint {
-    path: PathBuf,
+    place: Place,
     group: Option<u32>,
     spec: Option<Spec>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Named(String),
+    At(PathBuf),
+}
+
+impl Place {
+    fn path(self) -> Result<PathBuf, ListenError> {
+        match self {
+            Self::Named(name) if !is_name(&name) => Err(ListenError::Name { name }),
+            Self::Named(name) => Ok(Path::new(SOCKETS).join(format!("{name}.sock"))),
+            Self::At(path) => match std::path::absolute(&path) {
+                Ok(path) => Ok(path),
+                Err(source) => Err(ListenError::Bind { path, source }),
+            },
+        }
+    }
 }
 
 impl UnixEndpoint {
     /// The socket by which Docker finds a plugin of this name:
     /// `/run/docker/plugins/<name>.sock`. As a rule only root may make it.
-    pub fn named(name: &str) -> Self {
-        Self::at(Path::new(SOCKETS).join(format!("{name}.sock")))
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { place: Place::Named(name.into()), group: None, spec: None }
     }
 
     /// A socket at this path.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), group: None, spec: None }
+        Self { place: Place::At(path.into()), group: None, spec: None }
     }
 
     /// Lets the members of a group connect, too, by its number. By default only the user may
@@ -77,8 +96,7 @@ impl UnixEndpoint {
     ///
     /// Dropping the future leaves no file behind.
     pub async fn bind(self) -> Result<Listener, ListenError> {
-        let failed = |source| ListenError::Bind { path: self.path.clone(), source };
-        let path = std::path::absolute(&self.path).map_err(failed)?;
+        let path = self.place.path()?;
         let address = Address::unix(&path)?;
         let (listener, file) = socket::listen(&path, self.group).await?;
         let spec = self.spec.map(|spec| spec.write(&address)).transpose()?;
