@@ -3,9 +3,11 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::cli::Cli;
+use crate::interrupts::creating;
 use crate::peers::Provider;
 
 /// Makes a text of three characters that nobody can guess.
@@ -120,4 +122,44 @@ fn a_state_that_is_broken_or_anothers_is_refused_and_left_as_it_is() {
     assert_eq!(said.code, Some(1), "{said:#?}");
     assert!(said.stderr.contains("Error: The state is of something else"), "{said:#?}");
     assert_eq!(cli.state("state"), before);
+}
+
+/// Makes something in no time.
+const MAKE_AT_ONCE: [&str; 6] =
+    ["apply", "time_sleep", "--auto-approve", "--set", "create_duration=0s", "--state"];
+
+#[test]
+fn a_second_run_on_a_state_is_refused_while_the_first_may_write_it() {
+    let Some(cli) = Cli::new(Provider::Time) else { return };
+    let (mut first, _) = creating(&cli);
+    let refused = |command: &[&str]| {
+        let said = cli.run(&[command, &["state"]].concat());
+        assert_eq!(said.code, Some(1), "{said:#?}");
+        assert!(said.stderr.contains("state.lock"), "it names the lock: {said:#?}");
+        assert!(!said.stdout.contains("complete"), "{said:#?}");
+    };
+    refused(&MAKE_AT_ONCE);
+    refused(&["destroy", "time_sleep", "--auto-approve", "--state"]);
+    refused(&["read", "time_sleep", "--state"]);
+    // What only looks writes nothing.
+    let plan = ["plan", "time_sleep", "--set", "create_duration=0s", "--state", "state"];
+    assert!(cli.run(&plan).ok().contains("Plan: 1 to add"));
+    // Another state is none of its business.
+    cli.run(&[&MAKE_AT_ONCE[..], &["other"]].concat()).ok();
+
+    first.signal(Signal::INT);
+    assert_eq!(first.end().code, Some(130));
+    cli.run(&[&MAKE_AT_ONCE[..], &["state"]].concat()).ok();
+    assert_eq!(cli.files(), ["other", "state"], "no lock is left");
+}
+
+#[test]
+fn a_run_that_was_killed_holds_up_nobody() {
+    let Some(cli) = Cli::new(Provider::Time) else { return };
+    let (mut first, _) = creating(&cli);
+    assert!(cli.path("state.lock").exists());
+    first.signal(Signal::KILL);
+    assert_eq!(first.end().code, None);
+    cli.run(&[&MAKE_AT_ONCE[..], &["state"]].concat()).ok();
+    assert_eq!(cli.files(), ["state"], "no lock is left");
 }
