@@ -21,7 +21,7 @@ use crate::docker::body::Body;
 use crate::docker::client::Transport;
 use crate::docker::client::TransportError;
 use crate::docker::error::CallError;
-use crate::docker::error::is_not_found;
+use crate::docker::not_found::is_not_found;
 
 const SECOND: Duration = Duration::from_secs(1);
 
