@@ -143,3 +143,39 @@ impl FileId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(inode: u64) -> FileId {
+        FileId { device: 1, inode, size: 1, modified: (1, 0), changed: (1, 0) }
+    }
+
+    #[test]
+    fn the_hash_of_a_file_is_remembered_until_its_content_may_have_changed() {
+        let programs = Programs::default();
+        let first = programs.remembered(file(1));
+        assert!(Arc::ptr_eq(&first, &programs.remembered(file(1))));
+        for other in [
+            file(2),
+            FileId { size: 2, ..file(1) },
+            FileId { modified: (1, 1), ..file(1) },
+            FileId { changed: (2, 0), ..file(1) },
+        ] {
+            assert!(!Arc::ptr_eq(&first, &programs.remembered(other)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_files_are_remembered_and_the_oldest_goes_first() {
+        let programs = Programs::default();
+        let (first, second) = (programs.remembered(file(0)), programs.remembered(file(1)));
+        for inode in 2..=REMEMBERED as u64 {
+            programs.remembered(file(inode));
+        }
+        assert_eq!(programs.known.lock().len(), REMEMBERED);
+        assert!(Arc::ptr_eq(&second, &programs.remembered(file(1))));
+        assert!(!Arc::ptr_eq(&first, &programs.remembered(file(0))));
+    }
+}
