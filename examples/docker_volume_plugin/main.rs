@@ -73,7 +73,9 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     tokio::fs::create_dir_all(&options.root).await?;
-    let root = tokio::fs::canonicalize(&options.root).await?;
+    let root = tokio::fs::canonicalize(&options.root).await?.into_os_string();
+    // Docker is told of folders in JSON.
+    let root = root.into_string().map_err(|root| format!("--root: {root:?} is not in UTF-8"))?;
     let mut endpoint = UnixEndpoint::at(&options.socket);
     if let Some(group) = options.group {
         endpoint = endpoint.group(group);
@@ -111,7 +113,7 @@ async fn by_hand<T: Channel>(
 }
 
 /// Serves Docker for as long as the host wants this plugin.
-async fn launched(root: PathBuf, listener: Listener) -> ExitCode {
+async fn launched(root: String, listener: Listener) -> ExitCode {
     let (tell, told) = oneshot::channel();
     let trunk = Plugin::new("docker_volume_plugin", env!("CARGO_PKG_VERSION")).serve(|host| {
         // The other end waits for it, or the program is ending.

@@ -1,14 +1,15 @@
 //! Volumes that are folders, and what is known of them, which is in a state store.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use trunkline::docker::Empty;
@@ -32,18 +33,22 @@ const LONGEST_NAME: usize = 200;
 /// What is known of a volume.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
-    folder: PathBuf,
+    /// The name of its folder, which is in the root.
+    folder: String,
     created: String,
     opts: Opts,
-    /// Who uses it.
-    users: BTreeSet<String>,
+    /// Who uses it, and how often: Docker mounts for the same one several times.
+    users: BTreeMap<String, u64>,
+    /// Whether it is being removed, which nothing takes back.
+    #[serde(default)]
+    removing: bool,
 }
 
 /// The volumes of one plugin.
 pub struct Volumes<T> {
     /// Where the state is now: a plugin's host has none before the first call.
     state: Box<OpenState<T>>,
-    root: PathBuf,
+    root: String,
 }
 
 type OpenState<T> = dyn Fn() -> Result<State<T>, trunkline::Error> + Send + Sync;
@@ -51,81 +56,110 @@ type OpenState<T> = dyn Fn() -> Result<State<T>, trunkline::Error> + Send + Sync
 impl<T: Channel> Volumes<T> {
     /// Volumes in this folder, which is there.
     pub fn new(
-        root: PathBuf,
+        root: String,
         state: impl Fn() -> Result<State<T>, trunkline::Error> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self { state: Box::new(state), root })
     }
 
     /// Creates a volume. One that there is already, with the same options, will do.
-    pub async fn create(self: Arc<Self>, Create { name, opts }: Create) -> Result<Empty, Failure> {
+    pub async fn create(self: Arc<Self>, wanted: Create) -> Result<Empty, Failure> {
+        to_its_end(async move { self.create_one(wanted).await }).await
+    }
+
+    async fn create_one(&self, Create { name, opts }: Create) -> Result<Empty, Failure> {
         let (key, opts) = (key(&name)?, opts.unwrap_or_default());
         if let Some(option) = opts.keys().find(|option| *option != "label") {
             return Err(Failure::new(format!("there is no option {option:?}, only \"label\"")));
         }
-        let folder = self.make_folder(&name).await?;
+        // Until the volume is known, whatever ends this removes the folder.
+        let made = self.make_folder(&name).await?;
+        let folder = made.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         let created = OffsetDateTime::now_utc().format(&Rfc3339)?;
-        let record = Record { folder, created, opts, users: BTreeSet::new() };
+        let record = Record { folder, created, opts, users: BTreeMap::new(), removing: false };
         let value = serde_json::to_vec(&record)?;
         match (self.state)()?.put_if(&key, value, Expected::Absent).await {
             Ok(_) => {
-                tracing::info!(name, "created");
+                let folder = made.keep();
+                tracing::info!(name, folder = %folder.display(), "created");
                 return Ok(Empty {});
             }
             Err(StateError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        // It was made for nothing, and is empty.
-        remove(record.folder).await?;
+        made.close()?;
         let (existing, _) = self.read(&name).await?;
+        if existing.removing {
+            return Err(half_removed(&name));
+        }
         if existing.opts == record.opts {
             return Ok(Empty {});
         }
         Err(Failure::new(format!("there is a volume {name:?} with other options")))
     }
 
-    /// Removes a volume that nobody uses, and all that is in it.
-    pub async fn remove(self: Arc<Self>, Named { name }: Named) -> Result<Empty, Failure> {
-        for _ in 0..TRIES {
-            let (record, version) = self.read(&name).await?;
+    /// Removes a volume that nobody uses, and all that is in it; or what is left of it.
+    pub async fn remove(self: Arc<Self>, named: Named) -> Result<Empty, Failure> {
+        to_its_end(async move { self.remove_one(named).await }).await
+    }
+
+    async fn remove_one(&self, Named { name }: Named) -> Result<Empty, Failure> {
+        // Nobody can mount it from here on, and it is known until nothing is left of it.
+        let mark = |record: &mut Record| {
             if !record.users.is_empty() {
                 return Err(Failure::new(format!("the volume {name:?} is used")));
             }
-            match (self.state)()?.delete_if(key(&name)?, version).await {
-                Ok(_) => {
-                    tracing::info!(name, "removed");
-                    remove(record.folder).await?;
-                    return Ok(Empty {});
-                }
-                Err(StateError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.mountpoint(record)?;
+            Ok(!std::mem::replace(&mut record.removing, true))
+        };
+        let (record, version) = self.change(&name, mark).await?;
+        delete(self.mountpoint(&record)?).await?;
+        match (self.state)()?.delete_if(key(&name)?, version).await {
+            // What is being removed does not change: somebody else has finished it.
+            Ok(_) | Err(StateError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(busy(&name))
+        tracing::info!(name, "removed");
+        Ok(Empty {})
     }
 
-    /// Notes that somebody uses a volume, and says where it is. Doing it twice is no error:
-    /// Docker asks again if it has had no answer.
+    /// Notes that somebody uses a volume, once more, and says where it is.
     pub async fn mount(self: Arc<Self>, Use { name, id }: Use) -> Result<Mounted, Failure> {
-        let record = self.change(&name, |record| record.users.insert(id.clone())).await?;
-        Ok(Mounted { mountpoint: mountpoint(&record) })
+        let count = |record: &mut Record| {
+            if record.removing {
+                return Err(half_removed(&name));
+            }
+            let times = record.users.entry(id.clone()).or_default();
+            *times = times.saturating_add(1);
+            Ok(true)
+        };
+        let (record, _) = self.change(&name, count).await?;
+        Ok(Mounted { mountpoint: self.mountpoint(&record)? })
     }
 
-    /// Notes that somebody uses a volume no longer.
+    /// Notes that somebody uses a volume once less. It is no error if nobody does.
     pub async fn unmount(self: Arc<Self>, Use { name, id }: Use) -> Result<Empty, Failure> {
-        self.change(&name, |record| record.users.remove(&id)).await?;
+        let count = |record: &mut Record| {
+            let Some(times) = record.users.get_mut(&id) else { return Ok(false) };
+            *times = times.saturating_sub(1);
+            if *times == 0 {
+                record.users.remove(&id);
+            }
+            Ok(true)
+        };
+        self.change(&name, count).await?;
         Ok(Empty {})
     }
 
     pub async fn path(self: Arc<Self>, Named { name }: Named) -> Result<Mounted, Failure> {
         let (record, _) = self.read(&name).await?;
-        Ok(Mounted { mountpoint: mountpoint(&record) })
+        Ok(Mounted { mountpoint: self.mountpoint(&record)? })
     }
 
     pub async fn get(self: Arc<Self>, Named { name }: Named) -> Result<Got, Failure> {
         let (record, _) = self.read(&name).await?;
         let status = serde_json::json!({ "Opts": record.opts, "Users": record.users });
-        Ok(Got { volume: Some(Volume { status: Some(status), ..volume(&name, &record) }) })
+        Ok(Got { volume: Some(Volume { status: Some(status), ..self.volume(&name, &record)? }) })
     }
 
     pub async fn list(self: Arc<Self>, _: Empty) -> Result<Listed, Failure> {
@@ -134,7 +168,7 @@ impl<T: Channel> Volumes<T> {
         while let Some(item) = items.try_next().await? {
             let name = item.key.strip_prefix(PREFIX.as_bytes()).unwrap_or_default();
             let record = serde_json::from_slice(&item.value)?;
-            volumes.push(volume(&String::from_utf8_lossy(name), &record));
+            volumes.push(self.volume(&String::from_utf8_lossy(name), &record)?);
         }
         Ok(Listed { volumes: Some(volumes) })
     }
@@ -153,16 +187,16 @@ impl<T: Channel> Volumes<T> {
     async fn change(
         &self,
         name: &str,
-        change: impl Fn(&mut Record) -> bool,
-    ) -> Result<Record, Failure> {
+        change: impl Fn(&mut Record) -> Result<bool, Failure>,
+    ) -> Result<(Record, Version), Failure> {
         for _ in 0..TRIES {
             let (mut record, version) = self.read(name).await?;
-            if !change(&mut record) {
-                return Ok(record);
+            if !change(&mut record)? {
+                return Ok((record, version));
             }
             let value = serde_json::to_vec(&record)?;
             match (self.state)()?.put_if(key(name)?, value, version).await {
-                Ok(_) => return Ok(record),
+                Ok(version) => return Ok((record, version)),
                 Err(StateError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -170,23 +204,54 @@ impl<T: Channel> Volumes<T> {
         Err(busy(name))
     }
 
-    /// A new folder, which no earlier volume of this name has had.
-    async fn make_folder(&self, name: &str) -> io::Result<PathBuf> {
+    /// A new folder, which no earlier volume of this name has had. It is removed when the
+    /// guard is dropped.
+    async fn make_folder(&self, name: &str) -> io::Result<TempDir> {
         let (prefix, root) = (format!("{name}."), self.root.clone());
         let made = tokio::task::spawn_blocking(move || {
-            // For everybody: a container's users are others than ours.
-            let mode = fs::Permissions::from_mode(0o755);
-            let mut folder = tempfile::Builder::new();
-            let made = folder.prefix(&prefix).permissions(mode).tempdir_in(root)?;
-            Ok(made.keep())
+            let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(root)?;
+            // For everybody, whatever the umask: a container's users are others than ours.
+            fs::set_permissions(made.path(), fs::Permissions::from_mode(0o755))?;
+            Ok(made)
         });
         made.await.map_err(io::Error::other)?
     }
+
+    fn volume(&self, name: &str, record: &Record) -> Result<Volume, Failure> {
+        Ok(Volume {
+            name: name.to_owned(),
+            mountpoint: self.mountpoint(record)?,
+            created_at: record.created.clone(),
+            status: None,
+        })
+    }
+
+    /// Where a volume is: in the root, whatever the store says.
+    fn mountpoint(&self, Record { folder, .. }: &Record) -> Result<String, Failure> {
+        let mut components = Path::new(folder).components();
+        match (components.next(), components.next()) {
+            (Some(Component::Normal(name)), None) if name == folder.as_str() => {
+                Ok(format!("{}/{folder}", self.root))
+            }
+            _ => Err(Failure::new(format!("the store is wrong: {folder:?} is no folder's name"))),
+        }
+    }
 }
 
-async fn remove(folder: PathBuf) -> io::Result<()> {
-    let removed = tokio::task::spawn_blocking(move || fs::remove_dir_all(folder));
-    removed.await.map_err(io::Error::other)?
+/// Does all of it, even if the caller gives up and its future is dropped.
+async fn to_its_end(
+    work: impl Future<Output = Result<Empty, Failure>> + Send + 'static,
+) -> Result<Empty, Failure> {
+    tokio::spawn(work).await?
+}
+
+/// Deletes a folder, unless it is gone.
+async fn delete(folder: String) -> io::Result<()> {
+    let deleted = tokio::task::spawn_blocking(move || fs::remove_dir_all(folder));
+    match deleted.await.map_err(io::Error::other)? {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 /// The key of a volume, whose name is one that Docker gives, and is in the name of a folder.
@@ -203,15 +268,6 @@ fn busy(name: &str) -> Failure {
     Failure::new(format!("the volume {name:?} was changed by others each time; try again"))
 }
 
-fn volume(name: &str, record: &Record) -> Volume {
-    Volume {
-        name: name.to_owned(),
-        mountpoint: mountpoint(record),
-        created_at: record.created.clone(),
-        status: None,
-    }
-}
-
-fn mountpoint(record: &Record) -> String {
-    Path::display(&record.folder).to_string()
+fn half_removed(name: &str) -> Failure {
+    Failure::new(format!("the volume {name:?} is being removed; remove it again if that failed"))
 }

@@ -3,6 +3,8 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -23,6 +25,9 @@ use trunkline::host::Host;
 use trunkline::host::PluginCommand;
 use trunkline::host::PluginHandle;
 use trunkline::services::state::MemoryStore;
+use trunkline::services::state::RedbStore;
+use trunkline::services::state::State;
+use trunkline::services::state::StateService;
 
 use crate::peers::GoPlugin;
 use crate::peers::Home;
@@ -109,7 +114,7 @@ async fn the_two_examples_do_all_that_is_done_with_volumes() {
     fs::write(place.join("file"), "kept").unwrap();
     let got: Value =
         serde_json::from_str(&done(&["--json", "inspect", "folders", "data"]).await).expect("JSON");
-    assert_eq!(got["Status"], json!({"Opts": {"label": "a=b"}, "Users": ["one"]}));
+    assert_eq!(got["Status"], json!({"Opts": {"label": "a=b"}, "Users": {"one": 1}}));
     let used = client(&home, &["remove", "folders", "data"]).await;
     let words = "docker_client: VolumeDriver.Remove: the volume \"data\" is used";
     assert_eq!(used, (words.to_owned(), 1));
@@ -126,6 +131,94 @@ async fn the_two_examples_do_all_that_is_done_with_volumes() {
     done(&["remove", "folders", "data"]).await;
     assert!(!place.exists());
     assert_eq!(done(&["list", "folders"]).await, "");
+}
+
+#[tokio::test]
+async fn nothing_outside_the_root_is_removed_whatever_the_store_says() {
+    let home = Home::new();
+    fs::create_dir(home.path("mine")).unwrap();
+    let outside = [home.path("mine").display().to_string(), "../mine".into(), ".".into()];
+    let store = Arc::new(RedbStore::open(home.path("volumes.redb")).await.unwrap());
+    let state = State::new(StateService::new(store, "volumes"));
+    for (n, folder) in outside.iter().enumerate() {
+        let record = json!({"folder": folder, "created": "", "opts": {}, "users": {}});
+        state.put(format!("volume/v{n}"), record.to_string().into_bytes()).await.unwrap();
+    }
+    drop(state);
+    let _plugin = by_hand(&home).await;
+    for n in 0..outside.len() {
+        let (said, code) = client(&home, &["remove", "folders", &format!("v{n}")]).await;
+        assert!(said.contains("the store is wrong"), "{said}");
+        assert_eq!(code, 1);
+    }
+    assert!(home.path("mine").is_dir());
+    assert!(home.path("volumes").is_dir());
+}
+
+#[tokio::test]
+async fn a_volume_is_used_until_it_was_unmounted_as_often_as_mounted() {
+    let home = Home::new();
+    let _plugin = by_hand(&home).await;
+    let done = async |action: &str| done(&home, &[action, "folders", "data"]).await;
+    for action in ["create", "mount", "mount", "unmount"] {
+        done(action).await;
+    }
+    assert_eq!(client(&home, &["remove", "folders", "data"]).await.1, 1);
+    done("unmount").await;
+    done("remove").await;
+}
+
+#[tokio::test]
+async fn a_second_remove_finishes_what_the_first_has_left() {
+    let home = Home::new();
+    let _plugin = by_hand(&home).await;
+    done(&home, &["create", "folders", "data"]).await;
+    let place = done(&home, &["path", "folders", "data"]).await;
+    // It cannot be removed as a folder can.
+    fs::remove_dir(&place).unwrap();
+    fs::write(&place, "").unwrap();
+    for action in ["remove", "mount", "create", "remove"] {
+        assert_eq!(client(&home, &[action, "folders", "data"]).await.1, 1, "{action}");
+    }
+    fs::remove_file(&place).unwrap();
+    done(&home, &["remove", "folders", "data"]).await;
+    assert_eq!(done(&home, &["list", "folders"]).await, "");
+}
+
+#[tokio::test]
+async fn a_volume_that_cannot_be_noted_leaves_no_folder() {
+    let home = Home::new();
+    // It offers no state.
+    let host = Host::new("tests", "1");
+    let (handle, client) = launched(&host, &home).await;
+    let data = json!({"Name": "data"});
+    within(client.call::<_, Empty>("VolumeDriver.Create", &data)).await.unwrap_err();
+    assert_eq!(fs::read_dir(home.path("volumes")).unwrap().count(), 0);
+    within(handle.stop()).await;
+}
+
+#[tokio::test]
+async fn a_root_that_docker_cannot_be_told_is_refused() {
+    let home = Home::new();
+    let mut command = Command::new(example("docker_volume_plugin"));
+    let root = home.path(".").join(OsStr::from_bytes(b"\xff"));
+    command.arg("--root").arg(root).arg("--socket").arg(home.path("folders.sock"));
+    command.arg("--store").arg(home.path("volumes.redb")).kill_on_drop(true);
+    let output = within(command.output()).await.expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not in UTF-8"));
+}
+
+#[tokio::test]
+async fn the_folder_of_a_volume_is_for_everybody_whatever_the_umask() {
+    let home = Home::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(example("docker_volume_plugin"));
+    command.args(arguments(&home)).arg("--store").arg(home.path("volumes.redb"));
+    let _plugin = command.stderr(Stdio::null()).kill_on_drop(true).spawn().expect("it runs");
+    done(&home, &["create", "folders", "data"]).await;
+    let place = done(&home, &["path", "folders", "data"]).await;
+    assert_eq!(fs::metadata(place).unwrap().permissions().mode() & 0o777, 0o755);
 }
 
 #[tokio::test]
@@ -216,7 +309,7 @@ async fn the_daemon_keeps_its_volumes_with_our_example() {
     let place = told[2]["Text"].as_str().unwrap();
     assert!(place.starts_with(home.path("volumes").to_str().unwrap()), "{place}");
     assert_eq!(told[3]["Text"], place);
-    assert_eq!(told[4]["Status"], json!({"Opts": {"label": "x"}, "Users": ["one"]}));
+    assert_eq!(told[4]["Status"], json!({"Opts": {"label": "x"}, "Users": {"one": 1}}));
     assert!(told[4]["Created"].is_string());
     assert_eq!(told[5]["Error"], "VolumeDriver.Remove: the volume \"data\" is used");
     let rest = [
