@@ -14,7 +14,7 @@
 
 use std::error::Error;
 use std::future::pending;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -85,10 +85,14 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     }
     match options.store {
         Some(file) => {
+            // From here on no signal leaves the files of socket and spec.
+            let stop = told_to_end()?;
             let store = Arc::new(RedbStore::open(file).await?);
             // The service is called in place, as a host's would be over the trunk.
             let state = State::new(StateService::new(store, "volumes"));
-            by_hand(Volumes::new(root, move || Ok(state.clone())), endpoint.bind().await?).await
+            let volumes = Volumes::new(root, move || Ok(state.clone()));
+            by_hand(volumes, endpoint.bind().await?, stop).await;
+            Ok(ExitCode::SUCCESS)
         }
         None => Ok(launched(root, endpoint.bind().await?).await),
     }
@@ -97,19 +101,38 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
 async fn by_hand<T: Channel>(
     volumes: Arc<Volumes<T>>,
     listener: Listener,
-) -> Result<ExitCode, Box<dyn Error>> {
+    stop: impl Future<Output = ()>,
+) {
     let colour = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour).init();
     tracing::info!(address = %listener.address(), "serving");
-    let mut terminate = signal(SignalKind::terminate())?;
-    let stop = async move {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-    };
     docker_plugin(volumes).serve_until(listener, stop).await;
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Is ready at the first signal to end. The second one ends the program at once, whatever is
+/// under way.
+fn told_to_end() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (tell, told) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let mut tell = Some(tell);
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            if tell.take().is_none() {
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(async {
+        // The sender is dropped at the signal.
+        let _ = told.await;
+    })
 }
 
 /// Serves Docker for as long as the host wants this plugin.
