@@ -13,10 +13,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use trunkline::docker::{CallError, Directories, GetError, Registry, RetryPolicy};
+use trunkline::docker::{
+    CallError, Client, Directories, GetError, Location, Registry, RetryPolicy,
+};
+
+use shown::plain;
+use tasks::Lacking;
 
 #[path = "../docker_volume_plugin/messages.rs"]
 mod messages;
+mod shown;
 mod tasks;
 
 /// The exit codes beside success and those of a command line that is wrong (2).
@@ -122,10 +128,10 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("docker_client: {error}");
+            eprintln!("docker_client: {}", plain(&error.to_string()));
             let mut cause = error.source();
             while let Some(error) = cause {
-                eprintln!("  because: {error}");
+                eprintln!("  because: {}", plain(&error.to_string()));
                 cause = error.source();
             }
             ExitCode::from(code(&*error))
@@ -139,7 +145,16 @@ fn registry(options: &Options) -> Registry {
     let specs = if options.specs.is_empty() { system.specs() } else { &options.specs };
     // With 0 there is one attempt.
     let wait = RetryPolicy::default().give_up_after(Duration::from_secs_f64(options.wait));
-    Registry::new(Directories::new(sockets, specs)).with_retry(wait)
+    let timeout = Duration::from_secs_f64(options.timeout);
+    // Plugins are activated with it, too.
+    let client = move |location: &Location| {
+        let mut builder = Client::builder(location.address());
+        if let Some(options) = location.tls() {
+            builder = builder.tls(options);
+        }
+        Ok(builder.build()?.with_timeout(timeout))
+    };
+    Registry::with_clients(Directories::new(sockets, specs), client).with_retry(wait)
 }
 
 /// What the caller's script is told.
@@ -149,6 +164,9 @@ fn code(error: &(dyn Error + 'static)) -> u8 {
             GetError::Find(_) | GetError::NotImplemented { .. } => NO_PLUGIN,
             _ => UNREACHABLE,
         };
+    }
+    if error.is::<Lacking>() {
+        return UNREACHABLE;
     }
     match error.downcast_ref() {
         Some(CallError::Refused { .. }) => REFUSED,

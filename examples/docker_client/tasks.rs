@@ -2,16 +2,17 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use thiserror::Error;
 use trunkline::docker::{Client, Empty, Plugin, Registry};
 
 use crate::messages::{
     Capable, Create, Got, Listed, Mounted, Named, Use, VOLUME_DRIVER, Volume as Known,
 };
+use crate::shown::{fields, plain, plain_json};
 use crate::{Mount, Options, Task, Volume};
 
 type Done = Result<(), Box<dyn Error>>;
@@ -19,14 +20,16 @@ type Done = Result<(), Box<dyn Error>>;
 pub async fn run(registry: &Registry, options: &Options) -> Done {
     let driver = async |plugin: &str| -> Result<Driver, Box<dyn Error>> {
         let plugin = registry.get(plugin, VOLUME_DRIVER).await?;
-        let timeout = Duration::from_secs_f64(options.timeout);
-        Ok(Driver { client: plugin.client().clone().with_timeout(timeout), json: options.json })
+        Ok(Driver { client: plugin.client().clone(), json: options.json })
     };
     match &options.task {
         Task::Plugins => plugins(registry, options.json).await,
         Task::Activate { plugin } => {
             let loaded = registry.load(plugin).await?;
-            show(options.json, &described(&loaded), || loaded.interfaces().join("\n"))
+            show(options.json, &described(&loaded), || {
+                let interfaces = loaded.interfaces().iter();
+                interfaces.map(|name| plain(name)).collect::<Vec<_>>().join("\n")
+            })
         }
         Task::Create { volume: Volume { plugin, volume }, opts } => {
             let opts = opts.iter().cloned().collect();
@@ -36,7 +39,7 @@ pub async fn run(registry: &Registry, options: &Options) -> Done {
         Task::Inspect(volume) => {
             let driver = driver(&volume.plugin).await?;
             let got: Got = driver.call("Get", &volume.named()).await?;
-            let known = got.volume.ok_or("the plugin answered with no volume, and no error")?;
+            let known = got.volume.ok_or(Lacking { method: "Get", what: "volume" })?;
             show(options.json, &known, || inspected(&known))
         }
         Task::List { plugin } => {
@@ -44,7 +47,11 @@ pub async fn run(registry: &Registry, options: &Options) -> Done {
         }
         Task::Mount(Mount { volume, id }) => {
             let driver = driver(&volume.plugin).await?;
-            driver.ask("Mount", &volume.used_by(id), |at: Mounted| at.mountpoint).await
+            let at: Mounted = driver.call("Mount", &volume.used_by(id)).await?;
+            if at.mountpoint.is_empty() {
+                return Err(Lacking { method: "Mount", what: "mountpoint" }.into());
+            }
+            show(options.json, &at, || plain(&at.mountpoint))
         }
         Task::Unmount(Mount { volume, id }) => {
             let driver = driver(&volume.plugin).await?;
@@ -56,10 +63,11 @@ pub async fn run(registry: &Registry, options: &Options) -> Done {
         }
         Task::Path(volume) => {
             let driver = driver(&volume.plugin).await?;
-            driver.ask("Path", &volume.named(), |at: Mounted| at.mountpoint).await
+            // It may be nowhere, if nobody uses it.
+            driver.ask("Path", &volume.named(), |at: Mounted| plain(&at.mountpoint)).await
         }
         Task::Capabilities { plugin } => {
-            let scope = |capable: Capable| capable.capabilities.scope;
+            let scope = |capable: Capable| plain(&capable.capabilities.scope);
             driver(plugin).await?.ask("Capabilities", &Empty {}, scope).await
         }
     }
@@ -73,6 +81,14 @@ impl Volume {
     fn used_by(&self, id: &str) -> Use {
         Use { name: self.volume.clone(), id: id.to_owned() }
     }
+}
+
+/// An answer that is no failure, and does not have what it is for.
+#[derive(Debug, Error)]
+#[error("{VOLUME_DRIVER}.{method}: the plugin answered with no {what}, and no error")]
+pub struct Lacking {
+    method: &'static str,
+    what: &'static str,
 }
 
 /// A plugin that makes volumes.
@@ -118,13 +134,10 @@ async fn plugins(registry: &Registry, as_json: bool) -> Done {
     let lines = || {
         let line = |(name, loaded): &(String, Result<Plugin, _>)| match loaded {
             Ok(plugin) => {
-                format!(
-                    "{name}\t{}\t{}",
-                    plugin.interfaces().join(","),
-                    plugin.location().address()
-                )
+                let address = plugin.location().address().to_string();
+                fields([name, &plugin.interfaces().join(","), &address])
             }
-            Err(error) => format!("{name}\t-\t{}", told(error)),
+            Err(error) => fields([name, "-", &told(error)]),
         };
         all.iter().map(line).collect::<Vec<_>>().join("\n")
     };
@@ -151,31 +164,34 @@ fn told(error: &dyn Error) -> String {
 }
 
 fn inspected(volume: &Known) -> String {
-    let mut lines = vec![format!("name\t{}", volume.name)];
+    let mut lines = vec![fields(["name", &volume.name])];
     if !volume.mountpoint.is_empty() {
-        lines.push(format!("mountpoint\t{}", volume.mountpoint));
+        lines.push(fields(["mountpoint", &volume.mountpoint]));
     }
     if !volume.created_at.is_empty() {
-        lines.push(format!("created\t{}", volume.created_at));
+        lines.push(fields(["created", &volume.created_at]));
     }
     if let Some(status) = &volume.status {
-        lines.push(format!("status\t{status}"));
+        lines.push(format!("status\t{}", plain_json(&status.to_string())));
     }
     lines.join("\n")
 }
 
 fn listed(all: &Listed) -> String {
     let volumes = all.volumes.iter().flatten();
-    let lines = volumes.map(|volume| format!("{}\t{}", volume.name, volume.mountpoint));
+    let lines = volumes.map(|volume| fields([&volume.name, &volume.mountpoint]));
     lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Prints an answer. One that says nothing prints nothing.
 fn show(as_json: bool, json: &impl Serialize, lines: impl FnOnce() -> String) -> Done {
-    let text = if as_json { serde_json::to_string(json)? } else { lines() };
-    if !text.is_empty() {
-        // A reader that has heard enough is no reason to panic.
-        writeln!(io::stdout(), "{text}")?;
+    let text = if as_json { plain_json(&serde_json::to_string(json)?) } else { lines() };
+    if text.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    match writeln!(io::stdout(), "{text}") {
+        // The reader has heard enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }

@@ -21,6 +21,9 @@ use trunkline::docker::Client;
 use trunkline::docker::Directories;
 use trunkline::docker::Empty;
 use trunkline::docker::Registry;
+use trunkline::docker::serve::Failure;
+use trunkline::docker::serve::Plugin;
+use trunkline::docker::serve::UnixEndpoint;
 use trunkline::host::Host;
 use trunkline::host::PluginCommand;
 use trunkline::host::PluginHandle;
@@ -32,6 +35,7 @@ use trunkline::services::state::StateService;
 use crate::peers::GoPlugin;
 use crate::peers::Home;
 use crate::peers::peers;
+use crate::raw::Raw;
 use crate::support::system::within;
 
 /// One of our own examples. Cargo builds them with all tests, but not with this one alone.
@@ -120,11 +124,14 @@ async fn the_two_examples_do_all_that_is_done_with_volumes() {
     assert_eq!(used, (words.to_owned(), 1));
 
     // It is told to end, and leaves no files but its volumes; another takes over.
-    let pid = plugin.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)).expect("it runs");
-    rustix::process::kill_process(pid, Signal::TERM).unwrap();
-    assert!(within(plugin.wait()).await.unwrap().success());
-    assert_eq!(home.0.names(), [".local", "volumes", "volumes.redb"]);
-    let _plugin = by_hand(&home).await;
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let pid = plugin.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+        rustix::process::kill_process(pid.expect("it runs"), signal).unwrap();
+        assert!(within(plugin.wait()).await.unwrap().success(), "{signal:?}");
+        assert_eq!(home.0.names(), [".local", "volumes", "volumes.redb"]);
+        plugin = by_hand(&home).await;
+        done(&["activate", "folders"]).await;
+    }
     assert_eq!(PathBuf::from(done(&["path", "folders", "data"]).await), place);
     assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "kept");
     done(&["unmount", "folders", "data", "--id", "one"]).await;
@@ -236,6 +243,86 @@ async fn the_client_says_by_its_exit_code_what_was_wrong() {
     assert_eq!(code(&["--wait", "0", "list", "nobody"]).await, 4);
     assert_eq!(code(&["--wait", "0", "list", "../folders"]).await, 4);
     assert_eq!(code(&["--help"]).await, 0);
+}
+
+/// What the client does with a plugin that answers this to everything but its activation.
+async fn told(answer: &Value, arguments: &[&str]) -> (String, i32) {
+    let home = Home::new();
+    fs::create_dir(home.path("sockets")).unwrap();
+    let answer = answer.clone();
+    let answers = Arc::new(move |_: Value| {
+        let answer = answer.clone();
+        async move { Ok::<_, Failure>(answer) }
+    });
+    let mut plugin = Plugin::new().implements("VolumeDriver");
+    for method in ["Get", "List", "Mount", "Path"] {
+        let answers = Arc::clone(&answers);
+        plugin = plugin.method(format!("VolumeDriver.{method}"), move |asked| answers(asked));
+    }
+    let listener = UnixEndpoint::at(home.path("sockets/p.sock")).bind().await.unwrap();
+    tokio::select! {
+        said = client(&home, arguments) => said,
+        never = plugin.serve(listener) => match never {},
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_what_it_is_for_is_no_good_answer() {
+    for arguments in [["inspect", "p", "data"], ["mount", "p", "data"]] {
+        let (said, code) = told(&json!({}), &arguments).await;
+        assert_eq!(code, 3, "{arguments:?}: {said}");
+        let mut as_json = vec!["--json"];
+        as_json.extend(arguments);
+        assert_eq!(told(&json!({}), &as_json).await.1, 3, "{arguments:?}");
+    }
+    assert_eq!(told(&json!({}), &["path", "p", "data"]).await, (String::new(), 0));
+}
+
+#[tokio::test]
+async fn no_plugin_steers_the_terminal_or_forges_lines() {
+    let name = "a\tb\nc\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{2028}\u{7f}";
+    let volume = json!({"Name": name, "Mountpoint": name, "Status": {"x": name}});
+    let answer = json!({"Volume": volume, "Volumes": [volume], "Mountpoint": name});
+    let (failed, inspect) = (json!({"Err": name}), ["inspect", "p", "data"]);
+    let shown = r"a\tb\nc\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{2028}\u{7f}";
+    assert_eq!(told(&answer, &["list", "p"]).await, (format!("{shown}\t{shown}"), 0));
+    assert_eq!(told(&answer, &["mount", "p", "data"]).await, (shown.to_owned(), 0));
+    let steers =
+        |c: char| (c.is_control() && c != '\t' && c != '\n') || "\u{202e}\u{2028}".contains(c);
+    let (said, _) = told(&answer, &inspect).await;
+    assert!(!said.contains(steers), "{said:?}");
+    assert_eq!(said.lines().count(), 3, "{said}");
+    let (said, code) = told(&failed, &inspect).await;
+    assert!(!said.contains(steers) && said.lines().count() == 1 && code == 1, "{said:?}");
+    // What is JSON still means the same.
+    let (said, _) = told(&answer, &["--json", "list", "p"]).await;
+    assert!(!said.contains(steers) && said.is_ascii(), "{said:?}");
+    assert_eq!(serde_json::from_str::<Value>(&said).unwrap(), answer);
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_answer_is_not_activated_for_longer_than_was_said() {
+    let home = Home::new();
+    fs::create_dir(home.path("sockets")).unwrap();
+    let _silent = Raw::at(&home.path("sockets/p.sock"));
+    let now = ["--timeout", "0.05", "--wait", "0"];
+    let (said, code) = client(&home, &[&now[..], &["activate", "p"]].concat()).await;
+    assert!(said.contains("no answer in 50ms"), "{said}");
+    assert_eq!(code, 3);
+    assert!(done(&home, &[&now[..], &["plugins"]].concat()).await.contains("no answer in 50ms"));
+}
+
+#[tokio::test]
+async fn a_reader_that_has_heard_enough_is_no_error() {
+    let home = Home::new();
+    let _plugin = by_hand(&home).await;
+    done(&home, &["activate", "folders"]).await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(example("docker_client"));
+    command.arg("--specs").arg(home.specs()).args(["activate", "folders"]).stdout(writer);
+    let output = within(command.kill_on_drop(true).output()).await.expect("it runs");
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
 }
 
 /// Launches the volume plugin as an application does that is built on Trunkline.
