@@ -37,7 +37,7 @@ pub(super) async fn accepted(
     if status == StatusCode::OK {
         return Ok(answer);
     }
-    let message = match read_whole(answer.into_body(), MAX_REFUSAL).await {
+    let message = match read_whole(&mut answer.into_body(), MAX_REFUSAL).await {
         Whole::Read(text) => Refusal::of(&text).unwrap_or_else(|| excerpt(&text, EXCERPT)),
         Whole::TooLong => format!("more than {MAX_REFUSAL} bytes of text"),
         Whole::Broken(error) => format!("the text broke off: {error}"),
@@ -52,9 +52,9 @@ pub(super) async fn accepted(
 }
 
 /// The whole body of an answer.
-pub(super) async fn whole(method: &str, body: Body, limit: usize) -> Result<Bytes, CallError> {
+pub(super) async fn whole(method: &str, mut body: Body, limit: usize) -> Result<Bytes, CallError> {
     let method = || method.to_owned();
-    match read_whole(body, limit).await {
+    match read_whole(&mut body, limit).await {
         Whole::Read(bytes) => Ok(bytes),
         Whole::TooLong => Err(CallError::TooLong { method: method(), limit }),
         Whole::Broken(source) => Err(CallError::Broken { method: method(), source }),
