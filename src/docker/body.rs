@@ -110,7 +110,7 @@ pub(super) enum Whole {
 
 /// Reads a body of at most `limit` bytes. One that says at once that it is longer is not
 /// read at all.
-pub(super) async fn read_whole(mut body: Body, limit: usize) -> Whole {
+pub(super) async fn read_whole(body: &mut Body, limit: usize) -> Whole {
     let announced = body.size_hint().lower();
     if usize::try_from(announced).map_or(true, |announced| announced > limit) {
         return Whole::TooLong;
@@ -131,6 +131,17 @@ pub(super) async fn read_whole(mut body: Body, limit: usize) -> Whole {
     Whole::Read(whole.into())
 }
 
+/// Reads on, to the end of a body or until so many bytes are gone, and keeps nothing.
+pub(super) async fn drain(body: &mut Body, most: usize) {
+    let mut left = most;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures::stream;
@@ -148,26 +159,26 @@ mod tests {
     #[tokio::test]
     async fn a_body_within_its_limit_is_read_to_the_byte() {
         for (limit, fits) in [(7, true), (6, true), (5, false), (0, false)] {
-            let read = read_whole(pieces(vec![Ok(b"abc"), Ok(b"def")]), limit).await;
+            let read = read_whole(&mut pieces(vec![Ok(b"abc"), Ok(b"def")]), limit).await;
             match read {
                 Whole::Read(bytes) => assert!(fits && bytes == "abcdef", "{limit}"),
                 other => assert!(!fits && matches!(other, Whole::TooLong), "{limit}"),
             }
         }
         assert!(
-            matches!(read_whole(Body::empty(), 0).await, Whole::Read(bytes) if bytes.is_empty())
+            matches!(read_whole(&mut Body::empty(), 0).await, Whole::Read(bytes) if bytes.is_empty())
         );
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_not_taken_for_whole() {
-        let read = read_whole(pieces(vec![Ok(b"abc"), Err("cut")]), 10).await;
+        let read = read_whole(&mut pieces(vec![Ok(b"abc"), Err("cut")]), 10).await;
         assert!(matches!(read, Whole::Broken(error) if error.to_string() == "cut"));
     }
 
     #[tokio::test]
     async fn a_body_that_says_it_is_too_long_is_not_read() {
-        let body = Body::from(Bytes::from_static(b"1234"));
-        assert!(matches!(read_whole(body, 3).await, Whole::TooLong));
+        let mut body = Body::from(Bytes::from_static(b"1234"));
+        assert!(matches!(read_whole(&mut body, 3).await, Whole::TooLong));
     }
 }

@@ -8,6 +8,11 @@ use thiserror::Error;
 
 use crate::docker::body::BoxError;
 use crate::docker::client::TransportError;
+use crate::docker::wire::excerpt;
+
+/// The most that is shown of a plugin's own words, in characters: enough for an error with its
+/// causes and paths, and not enough to fill a log.
+const MAX_WORDS: usize = 1000;
 
 /// Whose doing an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +91,15 @@ pub enum CallError {
     },
 
     /// The plugin answered that it failed: with another status than 200, or with an `Err`.
-    #[error("{method}: {message}")]
+    #[error("{method}: {}", excerpt(.message.as_bytes(), MAX_WORDS))]
     Refused {
         /// The method.
         method: String,
         /// The status. 200 if the plugin says in the answer alone that it failed.
         status: StatusCode,
-        /// The plugin's own words (`Err`), or else the beginning of what it answered.
+        /// The plugin's own words (`Err`) as they came, or else the beginning of what it
+        /// answered. They may have line ends and control characters in them: the error
+        /// itself shows the first 1000 characters without those.
         message: String,
     },
 

@@ -48,6 +48,7 @@ mod discovery;
 mod error;
 mod not_found;
 mod registry;
+mod regular_file;
 pub mod serve;
 mod tls;
 mod wire;

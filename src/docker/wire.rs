@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::Serialize;
 use serde::de::IgnoredAny;
+use serde::de::MapAccess;
+use serde::de::Visitor;
+use serde_json::Value;
 
 /// The name that Docker gives to this protocol.
 pub const PROTOCOL: &str = "moby.plugins.http/v1";
@@ -61,17 +64,54 @@ impl<'de> Deserialize<'de> for Empty {
 }
 
 /// The answer of a method that has failed.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct Refusal {
-    #[serde(rename = "Err", alias = "err")]
+    #[serde(rename = "Err")]
     pub(super) err: String,
 }
 
 impl Refusal {
-    /// What the plugin says went wrong, if this is an answer that says so.
+    /// What the plugin says went wrong, if this is an answer that says so: with anything but
+    /// `null` and the empty text. What is no text is shown as JSON.
     pub(super) fn of(answer: &[u8]) -> Option<String> {
-        let refusal: Self = serde_json::from_slice(answer).ok()?;
-        (!refusal.err.is_empty()).then_some(refusal.err)
+        serde_json::from_slice::<Said>(answer).ok()?.0
+    }
+}
+
+/// What an object says in its `Err`, or `err`, however often and in whatever type it is there.
+struct Said(Option<String>);
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_map(SaidVisitor)
+    }
+}
+
+struct SaidVisitor;
+
+impl<'de> Visitor<'de> for SaidVisitor {
+    type Value = Said;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Said, M::Error> {
+        let mut said = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if key != "Err" && key != "err" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let words = match map.next_value()? {
+                Value::Null => continue,
+                Value::String(words) if words.is_empty() => continue,
+                Value::String(words) => words,
+                other => other.to_string(),
+            };
+            said.get_or_insert(words);
+        }
+        Ok(Said(said))
     }
 }
 
@@ -89,6 +129,21 @@ pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     line
+}
+
+/// The beginning of what a plugin has sent, on one line, for people: whatever is in it. It has
+/// at most so many characters, and one that says that there is more.
+pub(super) fn excerpt(sent: &[u8], most: usize) -> String {
+    // A character has up to four bytes, and what is no text becomes three for one.
+    let start = sent.get(..8 * most).unwrap_or(sent);
+    let text = String::from_utf8_lossy(start);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let visible = words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut excerpt: String = visible.take(most).collect();
+    if words.chars().nth(most).is_some() || start.len() < sent.len() {
+        excerpt.push('…');
+    }
+    excerpt
 }
 
 impl fmt::Display for Manifest {
@@ -125,14 +180,24 @@ mod tests {
 
     #[test]
     fn only_an_err_that_says_something_is_a_refusal() {
-        assert_eq!(Refusal::of(br#"{"Err":"no"}"#), Some("no".to_owned()));
+        for (answer, words) in [
+            (r#"{"Err":"no"}"#, "no"),
+            (r#"{"err":"no"}"#, "no"),
+            (r#"{"Err":"full","err":"full"}"#, "full"),
+            (r#"{"Err":"","Other":[1],"err":"full"}"#, "full"),
+            (r#"{"Err":{"code":7}}"#, r#"{"code":7}"#),
+            (r#"{"Err":1}"#, "1"),
+        ] {
+            assert_eq!(Refusal::of(answer.as_bytes()).as_deref(), Some(words), "{answer}");
+        }
         for answer in [
             &br#"{"Err":""}"#[..],
             b"{}",
             b"",
             b"<html>",
-            br#"{"Err":1}"#,
+            b"[]",
             br#"{"Err":null}"#,
+            br#"{"Err":"","err":null}"#,
             b"null",
         ] {
             assert_eq!(Refusal::of(answer), None);

@@ -8,6 +8,7 @@ mod calls;
 mod certificates;
 mod crimes;
 mod discovery;
+mod early;
 mod ends;
 #[cfg(all(feature = "host", feature = "plugin", feature = "redb"))]
 mod examples;

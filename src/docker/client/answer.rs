@@ -20,6 +20,7 @@ use crate::docker::body::Whole;
 use crate::docker::body::read_whole;
 use crate::docker::error::CallError;
 use crate::docker::wire::Refusal;
+use crate::docker::wire::excerpt;
 
 /// The most that is read of an answer that says no, in bytes: 64 KiB. It is for people.
 const MAX_REFUSAL: usize = 64 * 1024;
@@ -36,8 +37,8 @@ pub(super) async fn accepted(
     if status == StatusCode::OK {
         return Ok(answer);
     }
-    let message = match read_whole(answer.into_body(), MAX_REFUSAL).await {
-        Whole::Read(text) => Refusal::of(&text).unwrap_or_else(|| excerpt(&text)),
+    let message = match read_whole(&mut answer.into_body(), MAX_REFUSAL).await {
+        Whole::Read(text) => Refusal::of(&text).unwrap_or_else(|| excerpt(&text, EXCERPT)),
         Whole::TooLong => format!("more than {MAX_REFUSAL} bytes of text"),
         Whole::Broken(error) => format!("the text broke off: {error}"),
     };
@@ -51,9 +52,9 @@ pub(super) async fn accepted(
 }
 
 /// The whole body of an answer.
-pub(super) async fn whole(method: &str, body: Body, limit: usize) -> Result<Bytes, CallError> {
+pub(super) async fn whole(method: &str, mut body: Body, limit: usize) -> Result<Bytes, CallError> {
     let method = || method.to_owned();
-    match read_whole(body, limit).await {
+    match read_whole(&mut body, limit).await {
         Whole::Read(bytes) => Ok(bytes),
         Whole::TooLong => Err(CallError::TooLong { method: method(), limit }),
         Whole::Broken(source) => Err(CallError::Broken { method: method(), source }),
@@ -69,26 +70,9 @@ pub(super) fn decode<T: DeserializeOwned>(method: &str, answer: &[u8]) -> Result
     let json = if answer.is_empty() { b"null" } else { answer };
     serde_json::from_slice(json).map_err(|source| CallError::Malformed {
         method: method.to_owned(),
-        excerpt: excerpt(answer),
+        excerpt: excerpt(answer, EXCERPT),
         source,
     })
-}
-
-/// The beginning of an answer, on one line, for people: whatever is in it.
-fn excerpt(answer: &[u8]) -> String {
-    if answer.is_empty() {
-        return String::new();
-    }
-    // A character has up to four bytes, and what is no text becomes three for one.
-    let start = answer.get(..8 * EXCERPT).unwrap_or(answer);
-    let text = String::from_utf8_lossy(start);
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let visible = words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    let mut excerpt: String = visible.take(EXCERPT).collect();
-    if words.chars().nth(EXCERPT).is_some() || start.len() < answer.len() {
-        excerpt.push('…');
-    }
-    excerpt
 }
 
 /// The body of an answer as it arrives: a stream of pieces, in order.
@@ -189,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_a_refusal_are_shown_cleaned_and_cut_and_kept_as_they_are() {
+        let words = format!("\x1b[2Jno\nroom {}", "x".repeat(5000));
+        let answer = serde_json::json!({ "Err": words }).to_string();
+        let error = decode::<Value>("X.Y", answer.as_bytes()).unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.starts_with("X.Y: \u{fffd}[2Jno room xxx"), "{shown}");
+        assert!(shown.ends_with("x…") && shown.chars().count() < 1100, "{shown}");
+        assert!(matches!(error, CallError::Refused { message, .. } if message == words));
+    }
+
+    #[test]
     fn no_answer_is_null() {
         decode::<()>("X.Y", b"").unwrap();
         assert_eq!(decode::<Option<u8>>("X.Y", b"").unwrap(), None);
@@ -206,8 +201,8 @@ mod tests {
     #[test]
     fn an_excerpt_is_cut_between_characters() {
         let long = "é".repeat(EXCERPT + 1);
-        assert_eq!(excerpt(long.as_bytes()).chars().count(), EXCERPT + 1);
-        assert_eq!(excerpt("é".repeat(EXCERPT).as_bytes()).chars().count(), EXCERPT);
-        assert!(excerpt(&vec![0xff; 100 * EXCERPT]).ends_with('…'));
+        assert_eq!(excerpt(long.as_bytes(), EXCERPT).chars().count(), EXCERPT + 1);
+        assert_eq!(excerpt("é".repeat(EXCERPT).as_bytes(), EXCERPT).chars().count(), EXCERPT);
+        assert!(excerpt(&vec![0xff; 100 * EXCERPT], EXCERPT).ends_with('…'));
     }
 }

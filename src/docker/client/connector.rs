@@ -24,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use crate::docker::address::Address;
+use crate::docker::client::half_open::HalfOpen;
 use crate::docker::tls::TlsError;
 use crate::docker::tls::TlsOptions;
 
@@ -89,14 +90,13 @@ fn not_encrypted(address: &Address) -> TlsError {
 impl Target {
     async fn connect(&self) -> io::Result<Socket> {
         match self {
-            Self::Unix(path) => Ok(Socket(Box::pin(UnixStream::connect(path).await?))),
+            Self::Unix(path) => Ok(Socket::new(UnixStream::connect(path).await?)),
             Self::Tcp { host, port, tls } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 // A call waits for its answer: small writes must not wait for one another.
                 stream.set_nodelay(true)?;
-                let Some((connector, name)) = tls else { return Ok(Socket(Box::pin(stream))) };
-                let stream = connector.connect(name.clone(), stream).await?;
-                Ok(Socket(Box::pin(stream)))
+                let Some((connector, name)) = tls else { return Ok(Socket::new(stream)) };
+                Ok(Socket::new(connector.connect(name.clone(), stream).await?))
             }
         }
     }
@@ -139,6 +139,12 @@ impl fmt::Debug for Connector {
 
 /// A connection of whatever kind, as the pool wants it.
 pub(super) struct Socket(Pin<Box<dyn Duplex>>);
+
+impl Socket {
+    fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self(Box::pin(HalfOpen::new(io)))
+    }
+}
 
 trait Duplex: AsyncRead + AsyncWrite + Send {}
 

@@ -3,6 +3,7 @@
 mod answer;
 mod attempts;
 mod connector;
+mod half_open;
 mod http;
 mod request;
 mod retry;

@@ -2,9 +2,8 @@
 
 use std::error::Error;
 use std::fs;
-use std::fs::File;
+use std::fs::Metadata;
 use std::io;
-use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -17,6 +16,7 @@ use crate::docker::discovery::spec::MAX_SPEC;
 use crate::docker::discovery::spec::SpecError;
 use crate::docker::discovery::spec::parse_json;
 use crate::docker::discovery::spec::parse_text;
+use crate::docker::regular_file;
 use crate::docker::tls::TlsOptions;
 
 /// Where a plugin was found, and how to reach it.
@@ -61,6 +61,16 @@ enum Kind {
     Json,
 }
 
+impl Kind {
+    /// Whether a file can be what its name says it is.
+    fn is(self, found: &Metadata) -> bool {
+        match self {
+            Self::Socket => found.file_type().is_socket(),
+            Self::Text | Self::Json => found.is_file(),
+        }
+    }
+}
+
 impl Directories {
     /// Looks for a plugin by its name. Reads the file system, and blocks for that.
     ///
@@ -75,7 +85,7 @@ impl Directories {
         let mut closed = None;
         for (kind, file) in self.candidates(name) {
             match fs::metadata(&file) {
-                Ok(found) if matches!(kind, Kind::Socket) && !found.file_type().is_socket() => {}
+                Ok(found) if !kind.is(&found) => {}
                 Ok(_) => return located(name, kind, file),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     closed.get_or_insert((file, error));
@@ -136,10 +146,8 @@ fn absolute(file: &Path) -> Result<PathBuf, SpecError> {
 
 fn read(file: &Path) -> Result<Result<Vec<u8>, SpecError>, FindError> {
     let unreadable = |source| FindError::Unreadable { file: file.to_owned(), source };
-    let mut text = Vec::new();
-    let most = u64::try_from(MAX_SPEC + 1).unwrap_or(u64::MAX);
-    File::open(file).and_then(|open| open.take(most).read_to_end(&mut text)).map_err(unreadable)?;
-    Ok(if text.len() > MAX_SPEC { Err(SpecError::TooLong) } else { Ok(text) })
+    let text = regular_file::read(file, MAX_SPEC).map_err(unreadable)?;
+    Ok(text.ok_or(SpecError::TooLong))
 }
 
 /// Why a plugin was not found.

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
+use rustix::fs::CWD;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
 
 use super::scan::is_all_users;
 use super::*;
@@ -254,4 +257,18 @@ proptest! {
         }
         let _ = spec::parse_json(&text);
     }
+}
+
+#[test]
+fn a_pipe_is_no_spec_file_and_not_waited_for() {
+    let folder = Folder::new();
+    for file in ["a.spec", "b.json"] {
+        let path = folder.path(file);
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(crate::docker::regular_file::read(&path, 1).is_err());
+    }
+    assert!(folder.find("a").unwrap_err().is_not_found());
+    folder.write("b/b.json", r#"{"Addr":"unix:///b.sock"}"#);
+    assert_eq!(folder.find("b").unwrap().file(), folder.path("b/b.json"));
+    assert_eq!(folder.scan(), ["b"]);
 }

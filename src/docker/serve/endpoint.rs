@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use thiserror::Error;
@@ -232,6 +233,26 @@ pub enum ListenError {
     Occupied {
         /// The path of the socket.
         path: PathBuf,
+    },
+
+    /// Another process holds the lock of the folder, and does not let it go.
+    #[error(
+        "{} has been locked by another process for {waited:?}: `lslocks` or `fuser -v` says \
+         by which, and it must end before a plugin can listen there",
+        .folder.display()
+    )]
+    Locked {
+        /// The folder that the socket is to be in.
+        folder: PathBuf,
+        /// How long the lock was waited for.
+        waited: Duration,
+    },
+
+    /// No group has this number.
+    #[error("{gid} is not the number of a group that a socket can be given to")]
+    Group {
+        /// The number.
+        gid: u32,
     },
 
     /// The path of the socket is too long, or the host cannot be in an address.

@@ -20,15 +20,16 @@ use crate::docker::serve::file::OwnFile;
 /// How long a handshake of TLS may take: as long as a client of ours waits for one.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// Listens for a plugin. Dropping it closes the port, and removes the files of socket and
-/// spec.
+/// Listens for a plugin. Dropping it removes the files of socket and spec, and closes the
+/// port.
 #[derive(Debug)]
 pub struct Listener {
-    inner: Inner,
-    address: Address,
-    // In this order: who finds the spec file should find the socket.
+    // Dropped in this order: who finds the spec file should find the socket, and a successor
+    // takes the place of a socket only when nobody listens, so that it is still ours then.
     _spec: Option<OwnFile>,
     _socket: Option<OwnFile>,
+    inner: Inner,
+    address: Address,
 }
 
 enum Inner {

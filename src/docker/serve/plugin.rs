@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::docker::body::Body;
 use crate::docker::body::Whole;
+use crate::docker::body::drain;
 use crate::docker::body::read_whole;
 use crate::docker::serve::Failure;
 use crate::docker::wire::ACTIVATE;
@@ -34,6 +35,11 @@ use crate::docker::wire::Refusal;
 /// How long the arguments of a method may take to arrive. They are sent at once; who does
 /// not must not hold a connection for ever.
 const ARGUMENTS_TIME: Duration = Duration::from_secs(30);
+
+/// How much is read of arguments that are too long before they are answered, in bytes, and for
+/// how long: most that are a little too long are then sent to their end.
+const MAX_DRAINED: usize = 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// How long methods that run may take to end when a plugin stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -280,10 +286,13 @@ impl Received {
 }
 
 /// The arguments of a method, as they were sent.
-async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
-    let (text, status) = match timeout(ARGUMENTS_TIME, read_whole(body, limit)).await {
+async fn read(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
+    let (text, status) = match timeout(ARGUMENTS_TIME, read_whole(&mut body, limit)).await {
         Ok(Whole::Read(bytes)) => return Ok(bytes),
         Ok(Whole::TooLong) => {
+            // Who is still sending may not look for the answer, and a connection that is closed
+            // with something unread may take the answer with it.
+            let _ = timeout(DRAIN_TIME, drain(&mut body, MAX_DRAINED)).await;
             (format!("the arguments have more than {limit} bytes"), StatusCode::PAYLOAD_TOO_LARGE)
         }
         Ok(Whole::Broken(_)) => ("the arguments broke off".to_owned(), StatusCode::BAD_REQUEST),

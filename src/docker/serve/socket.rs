@@ -7,14 +7,18 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::fs::Gid;
+use rustix::io::Errno;
 use tempfile::TempPath;
 use tokio::net::UnixListener;
 use tokio::net::UnixSocket;
 use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::docker::address::Address;
 use crate::docker::serve::ListenError;
@@ -29,6 +33,11 @@ const BACKLOG: u32 = 128;
 const UNREADY: &str = ".new-";
 const RANDOM_CHARACTERS: usize = 6;
 
+/// How long to wait for the lock of a folder, which others hold for a few steps, and how long
+/// between two looks. Whoever may read the folder can hold it as long as they like.
+const LOCK_TIME: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// Listens at a path.
 ///
 /// The socket is made under another name in the same folder, gets its mode and group, begins
@@ -40,11 +49,15 @@ pub(super) async fn listen(
     path: &Path,
     group: Option<u32>,
 ) -> Result<(UnixListener, OwnFile), ListenError> {
+    // The system takes this number for the wish to leave the group as it is.
+    if group == Some(u32::MAX) {
+        return Err(ListenError::Group { gid: u32::MAX });
+    }
     let folder = path.parent().unwrap_or(Path::new("/"));
     // Found to be too long now, and not when the file is there.
     Address::unix(folder.join(format!("{UNREADY}{}", "x".repeat(RANDOM_CHARACTERS))))?;
     let failed = |source| ListenError::Bind { path: path.to_owned(), source };
-    let _lock = lock(folder).await.map_err(failed)?;
+    let _lock = lock(folder, path).await?;
     expect_vacant(path).await?;
     let (listener, unready) = prepare(folder, group).map_err(failed)?;
     let file = OwnFile::socket(&unready, path).map_err(failed)?;
@@ -53,16 +66,26 @@ pub(super) async fn listen(
 }
 
 /// Locks a folder until the file is dropped. Makes it if it is not there.
-async fn lock(folder: &Path) -> io::Result<File> {
-    let folder = folder.to_owned();
-    let locked = spawn_blocking(move || {
-        fs::create_dir_all(&folder)?;
-        let lock = File::open(&folder)?;
-        // Held by others for the time of these few steps.
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
-        Ok(lock)
+async fn lock(folder: &Path, path: &Path) -> Result<File, ListenError> {
+    let failed = |source| ListenError::Bind { path: path.to_owned(), source };
+    let made = folder.to_owned();
+    let opened = spawn_blocking(move || {
+        fs::create_dir_all(&made)?;
+        File::open(&made)
     });
-    locked.await.map_err(io::Error::other)?
+    let lock = opened.await.map_err(io::Error::other).flatten().map_err(failed)?;
+    let locked = async {
+        loop {
+            match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => sleep(LOCK_PAUSE).await,
+                locked => return locked.map_err(|error| failed(error.into())),
+            }
+        }
+    };
+    match timeout(LOCK_TIME, locked).await {
+        Ok(locked) => locked.map(|()| lock),
+        Err(_) => Err(ListenError::Locked { folder: folder.to_owned(), waited: LOCK_TIME }),
+    }
 }
 
 /// Checks that nobody would miss what is in a socket's place.

@@ -226,3 +226,49 @@ fn a_failure_never_looks_like_success() {
     assert_eq!(failure.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(Failure::not_found("gone").status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_that_stays_locked_is_not_waited_for_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = std::fs::File::open(folder.path()).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let endpoint = UnixEndpoint::at(folder.path().join("a.sock"));
+    let bound = endpoint.clone().bind().await;
+    assert!(
+        matches!(&bound, Err(ListenError::Locked { folder: named, .. }) if named == folder.path()),
+        "{bound:?}"
+    );
+    let (bound, ()) = tokio::join!(endpoint.bind(), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(held);
+    });
+    bound.unwrap();
+}
+
+#[tokio::test]
+async fn a_group_that_no_system_has_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bound = UnixEndpoint::at(folder.path().join("a.sock")).group(u32::MAX).bind().await;
+    assert!(matches!(bound, Err(ListenError::Group { gid: u32::MAX })), "{bound:?}");
+}
+
+/// The removal is made to fail, which is told while it is tried: then there is time to look.
+#[tokio::test]
+async fn files_are_removed_while_somebody_still_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let [before, after] = ["before", "after"].map(|name| folder.path().join(name));
+    let listener = UnixEndpoint::at(before.join("a.sock")).bind().await.unwrap();
+    std::fs::rename(&before, &after).unwrap();
+    std::fs::write(&before, "in the way").unwrap();
+    let connected = Arc::new(Mutex::new(Vec::new()));
+    let seen = connected.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || {
+            let connection = std::os::unix::net::UnixStream::connect(after.join("a.sock"));
+            seen.lock().push(connection.is_ok());
+            std::io::sink()
+        })
+        .finish();
+    tracing::subscriber::with_default(subscriber, || drop(listener));
+    assert_eq!(*connected.lock(), [true]);
+}

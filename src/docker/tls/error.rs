@@ -41,6 +41,15 @@ pub enum TlsError {
         source: pem::Error,
     },
 
+    /// A file is longer than any of certificates or of a key.
+    #[error("{} has more than {limit} bytes: it is not read as a certificate or a key", .path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The most that it may have, in bytes.
+        limit: usize,
+    },
+
     /// A file of certificates has none in it.
     #[error("there is no certificate in {}", .path.display())]
     NoCertificate {

@@ -12,11 +12,13 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem;
 use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS12;
 use rustls::version::TLS13;
 
+use crate::docker::regular_file;
 use crate::docker::tls::ClientAuth;
 use crate::docker::tls::MinVersion;
 use crate::docker::tls::TlsError;
@@ -25,6 +27,10 @@ use crate::docker::tls::insecure::AnyCertificate;
 
 static FROM_TLS12: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 static FROM_TLS13: &[&SupportedProtocolVersion] = &[&TLS13];
+
+/// The most that a file of certificates or a key may have, in bytes: 1 MiB, several times what
+/// a system has that trusts everybody.
+const MAX_FILE: usize = 1024 * 1024;
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
@@ -87,7 +93,7 @@ impl TlsOptions {
             (Some(cert), Some(key)) => {
                 let source = |source| TlsError::File { path: key.clone(), source };
                 let chain = certificates(cert)?;
-                let key = PrivateKeyDer::from_pem_file(key).map_err(source)?;
+                let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(source)?;
                 Ok(Some((chain, key)))
             }
             _ => Err(TlsError::HalfIdentity),
@@ -130,10 +136,17 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |source| TlsError::File { path: path.to_owned(), source };
-    let read = CertificateDer::pem_file_iter(path).map_err(failed)?;
+    let pem = read(path)?;
+    let read = CertificateDer::pem_slice_iter(&pem);
     let certificates = read.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     if certificates.is_empty() {
         return Err(TlsError::NoCertificate { path: path.to_owned() });
     }
     Ok(certificates)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |error| TlsError::File { path: path.to_owned(), source: pem::Error::Io(error) };
+    let bytes = regular_file::read(path, MAX_FILE).map_err(failed)?;
+    bytes.ok_or_else(|| TlsError::TooLong { path: path.to_owned(), limit: MAX_FILE })
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use rcgen::CertificateParams;
 use rcgen::KeyPair;
+use rustix::fs::CWD;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
 
 use super::*;
 
@@ -101,4 +104,20 @@ fn who_checks_clients_says_by_what() {
     let (options, _folder) = identity();
     let checking = options.client_auth(ClientAuth::Required);
     assert!(matches!(checking.server(), Err(TlsError::NoClientRoots)));
+}
+
+#[test]
+fn a_pipe_is_not_waited_for_and_an_endless_file_not_read() {
+    let (options, folder) = identity();
+    let key = folder.path().join("key.pem");
+    fs::write(&key, vec![b'x'; 1024 * 1024 + 1]).unwrap();
+    assert!(matches!(options.server(), Err(TlsError::TooLong { limit: 0x10_0000, .. })));
+    for file in ["key.pem", "cert.pem"] {
+        let path = folder.path().join(file);
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(
+            matches!(options.server(), Err(TlsError::File { path: named, .. }) if named == path)
+        );
+    }
 }
